@@ -1,0 +1,3 @@
+// Package insn is the eBPF instruction set: encoding, construction, disassembly
+// and assembly.
+package insn
