@@ -24,8 +24,8 @@ type Reg uint8
 
 // The registers of a program.
 const (
-	R0  Reg = iota // result
-	R1             // first argument; the context at entry
+	R0 Reg = iota // result
+	R1            // first argument; the context at entry
 	R2
 	R3
 	R4
