@@ -1,0 +1,132 @@
+package desc
+
+import (
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/patch"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// ProgType describes one program type: what its context looks like, what it
+// may call and what it may return. Each type is defined in one file of package
+// progtype.
+type ProgType struct {
+	Type    uapi.ProgType
+	Name    string   // libbpf's and bpftool's name, "xdp"
+	Context *Context // layout of what R1 points to
+
+	// Helper is the prototype of helper id for this program, nil when programs
+	// of this type may not call it (get_func_proto).
+	Helper func(id uapi.FuncID, p *ProgInfo) *Helper
+	// Return is the range that R0 must be in at exit; nil: anything.
+	Return func(p *ProgInfo) *Range
+	// DirectPacketWrite allows stores through packet pointers, LoadAbs the
+	// LD_ABS and LD_IND instructions.
+	DirectPacketWrite, LoadAbs bool
+	// PacketAccess allows loads through packet pointers (may_access_direct_pkt_data).
+	PacketAccess bool
+	// CheckAttach validates expected_attach_type at load; nil: must be 0 or is
+	// ignored, as bpf_prog_load_check_attach.
+	ExpectedAttach []uapi.AttachType
+	// NeedsNetAdmin and NeedsPerfmon are the capabilities wanted besides CAP_BPF.
+	NeedsNetAdmin, NeedsPerfmon bool
+	// Unprivileged types may be loaded without CAP_BPF where the system allows.
+	Unprivileged bool
+	// Prologue code, put before the first instruction (gen_prologue).
+	Prologue func(p *patch.Patch, info *ProgInfo)
+}
+
+// Range is an inclusive range of return values.
+type Range struct{ Min, Max int32 }
+
+// ProgInfo is what program-type callbacks may ask of the program at hand.
+type ProgInfo struct {
+	Type           uapi.ProgType
+	ExpectedAttach uapi.AttachType
+	Flags          uint32
+	GPL            bool
+	Caps           Caps
+	// Facts that the verifier learns while walking, for Prologue.
+	WritesPacket bool
+}
+
+// Caps are the privileges that the verifier asks for.
+type Caps struct {
+	BPF, Perfmon, NetAdmin, SysAdmin bool
+	// What the kernel derives from CAP_PERFMON: bpf_allow_ptr_leaks,
+	// bpf_allow_uninit_stack, bpf_bypass_spec_v1, bpf_bypass_spec_v4.
+}
+
+// Context is the layout of a program type's context structure as programs see
+// it: a table of fields, and what lies between them cannot be accessed.
+type Context struct {
+	Name string // "xdp_md"
+	Size uint32
+	// Fields in order of Off. Fields may be arrays (cb[5]).
+	Fields []CtxField
+}
+
+// FieldKind is what the verifier learns by loading a field.
+type FieldKind uint8
+
+// Kinds of context fields.
+const (
+	FieldScalar           FieldKind = iota
+	FieldPacket                     // PTR_TO_PACKET
+	FieldPacketMeta                 // PTR_TO_PACKET_META
+	FieldPacketEnd                  // PTR_TO_PACKET_END
+	FieldFlowKeys                   // PTR_TO_FLOW_KEYS
+	FieldSocket                     // PTR_TO_SOCKET
+	FieldSocketOrNull               // PTR_TO_SOCKET_OR_NULL
+	FieldSockCommonOrNull           // PTR_TO_SOCK_COMMON_OR_NULL
+)
+
+// CtxField is one field of a context structure.
+type CtxField struct {
+	Name string
+	Off  uint32
+	Size uint32 // of the whole field; for pointer-like fields the width of a load
+	Kind FieldKind
+	// Elem is the element size of an array field; 0: not an array.
+	Elem uint32
+	// Read and Write allow access. Narrow allows loads of 1, 2 or 4 bytes inside
+	// the field (bpf_ctx_narrow_access_ok); otherwise the full width only.
+	Read, Write, Narrow bool
+	// WideOK allows 8-byte accesses that start here (bpf_ctx_wide_access_ok).
+	WideOK bool
+	// Allow refines access by program (nil: as the flags above say).
+	Allow func(a CtxAccess, p *ProgInfo) bool
+	// Lower emits the code that performs the access on the kernel-side structure
+	// (convert_ctx_access). For a narrow load it is called with the full width;
+	// rewrite adds shift and mask.
+	Lower func(p *patch.Patch, a CtxAccess)
+}
+
+// CtxAccess is one access to a context field.
+type CtxAccess struct {
+	Insn  insn.Instruction // the original load or store
+	Off   uint32           // byte offset in the context
+	Size  uint32           // bytes
+	Write bool
+	// Dst is the register loaded, or the context pointer of a store; Src the
+	// context pointer of a load, or the register stored.
+	Dst, Src insn.Reg
+	// Imm is the value of a store of an immediate (BPF_ST).
+	Imm int32
+}
+
+// Field finds the field that covers the byte at off, nil if none does.
+func (c *Context) Field(off uint32) *CtxField {
+	lo, hi := 0, len(c.Fields)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if c.Fields[mid].Off+c.Fields[mid].Size <= off {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(c.Fields) && c.Fields[lo].Off <= off {
+		return &c.Fields[lo]
+	}
+	return nil
+}

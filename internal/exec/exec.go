@@ -1,0 +1,47 @@
+// Package exec is what engines and the rest of skep agree on: how a verified
+// program becomes an image, on what it runs, and how it calls out.
+package exec
+
+import (
+	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// HelperFunc is the Go body of a helper. Arguments and result are registers
+// R1–R5 and R0. It must not keep c after it returns.
+type HelperFunc func(c *CPU, r1, r2, r3, r4, r5 uint64) uint64
+
+// Env is what an engine links an image against.
+type Env struct {
+	// Helper is the body of a helper, nil when there is none: the program then
+	// does not compile. Where the map argument is known (fact.Map), the
+	// implementation may bind to the map.
+	Helper func(id uapi.FuncID, fact *prog.Fact) HelperFunc
+}
+
+// Engine turns verified programs into images.
+type Engine interface {
+	Name() string // "interp", "check", "jit"
+	Compile(v *prog.Verified, env *Env) (Image, error)
+}
+
+// Image is a program ready to run.
+type Image interface {
+	// Run executes the program with R1 = ctx on c, which the caller holds, and
+	// returns R0.
+	Run(c *CPU, ctx uint64) uint64
+	// Code is the machine code, nil for an interpreter.
+	Code() []byte
+	// Close frees the image after the last run has ended.
+	Close()
+}
+
+// Violation is the panic value with which the checking interpreter stops: the
+// program did what the verifier had excluded.
+type Violation struct {
+	Insn   int // index in the program as given
+	Reason string
+}
+
+// Error says what happened where.
+func (v *Violation) Error() string { return v.Reason }
