@@ -1,0 +1,109 @@
+package maps
+
+import (
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/mem"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// base is what all maps share: the header, the description, the memory that
+// goes with the map, and answers to the operations that a type lacks.
+type base struct {
+	m      *exec.Machine
+	spec   Spec
+	d      desc.Map
+	addr   uint64
+	handle uint32
+	owned  []uint64 // allocations that live as long as the map
+	self   Map
+}
+
+func newBase(m *exec.Machine, spec Spec) (*base, error) {
+	b := &base{m: m, spec: spec}
+	addr, err := b.alloc(HeaderSize, 64)
+	if err != nil {
+		return nil, err
+	}
+	b.addr = addr
+	b.handle = m.Handle(b)
+	mem.Store32(addr+HeaderHandle, uint64(b.handle))
+	mem.Store32(addr+HeaderType, uint64(spec.Type))
+	mem.Store32(addr+HeaderKeySize, uint64(spec.KeySize))
+	mem.Store32(addr+HeaderValueSize, uint64(spec.ValueSize))
+	mem.Store32(addr+HeaderMaxEntries, uint64(spec.MaxEntries))
+	mem.Store32(addr+HeaderFlags, uint64(spec.Flags))
+	b.d = spec.desc(addr)
+	return b, nil
+}
+
+// alloc gets zeroed memory that is freed with the map.
+func (b *base) alloc(size, align uint64) (uint64, error) {
+	addr, err := b.m.Region.Alloc(size, align)
+	if err != nil {
+		return 0, errno.Errorf(errno.ENOMEM, "%d bytes for a map of type %s: %w", size, b.spec.Type.LibName(), err)
+	}
+	b.owned = append(b.owned, addr)
+	return addr, nil
+}
+
+// release gives everything back at once.
+func (b *base) release() {
+	b.m.Drop(b.handle)
+	for _, a := range b.owned {
+		b.m.Region.Free(a)
+	}
+	b.owned = nil
+}
+
+// Free implements [Map].
+func (b *base) Free() { b.m.Defer(b.release) }
+
+func (b *base) Spec() *Spec     { return &b.spec }
+func (b *base) Desc() *desc.Map { return &b.d }
+func (b *base) Addr() uint64    { return b.addr }
+func (b *base) ReleaseUser()    {}
+
+// cpus is the number of possible CPUs.
+func (b *base) cpus() int { return len(b.m.CPUs) }
+
+// ValueSizeUser implements [Syscall] for types whose values are copied as they
+// are.
+func (b *base) ValueSizeUser() uint32 { return b.spec.ValueSize }
+
+// What follows are the answers of a type that has no such operation.
+
+func (b *base) LookupElem(*exec.CPU, uint64) uint64           { return 0 }
+func (b *base) LookupPercpu(*exec.CPU, uint64, uint32) uint64 { return 0 }
+
+func (b *base) UpdateElem(_ *exec.CPU, _, _, _ uint64) errno.Errno {
+	return errno.EOPNOTSUPP
+}
+func (b *base) DeleteElem(*exec.CPU, uint64) errno.Errno   { return errno.EOPNOTSUPP }
+func (b *base) Push(*exec.CPU, uint64, uint64) errno.Errno { return errno.EOPNOTSUPP }
+func (b *base) Pop(*exec.CPU, uint64) errno.Errno          { return errno.EOPNOTSUPP }
+func (b *base) Peek(*exec.CPU, uint64) errno.Errno         { return errno.EOPNOTSUPP }
+func (b *base) ForEach(*exec.CPU, func(key, value uint64) bool) (int64, errno.Errno) {
+	return 0, errno.EOPNOTSUPP
+}
+
+func (b *base) Lookup(_, _ []byte, _ uint64) errno.Errno          { return errno.EOPNOTSUPP }
+func (b *base) Update(_, _ []byte, _ uint64) errno.Errno          { return errno.EOPNOTSUPP }
+func (b *base) Delete([]byte) errno.Errno                         { return errno.EOPNOTSUPP }
+func (b *base) LookupAndDelete(_, _ []byte, _ uint64) errno.Errno { return errno.ENOTSUPP }
+func (b *base) NextKey(_, _ []byte) errno.Errno                   { return errno.EOPNOTSUPP }
+
+func (b *base) LookupBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
+func (b *base) LookupAndDeleteBatch(*Batch) errno.Errno { return errno.ENOTSUPP }
+func (b *base) UpdateBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
+func (b *base) DeleteBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
+
+// lockFlag is the check that the lookup and update commands make before
+// anything else.
+func (b *base) lockFlag(flags uint64) errno.Errno {
+	if flags&uapi.BPF_F_LOCK != 0 && b.spec.SpinLock == nil {
+		return errno.EINVAL
+	}
+	return 0
+}

@@ -1,0 +1,76 @@
+package maps
+
+import (
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// Spec is what a map is made from: the fields of BPF_MAP_CREATE that concern
+// the map itself, after the layer above resolved file descriptors.
+type Spec struct {
+	Type       uapi.MapType
+	Name       string
+	KeySize    uint32
+	ValueSize  uint32
+	MaxEntries uint32
+	Flags      uint32
+	NUMANode   uint32
+	MapExtra   uint64
+
+	// Inner is the map behind inner_map_fd, for a map of maps: the template that
+	// every inner map must match. No reference to it is kept.
+	Inner Map
+
+	// SpinLock says where in a value its struct bpf_spin_lock lies; nil: the
+	// values have none.
+	SpinLock *uint32
+
+	// BTF ids of the types of key and value, for information only.
+	BTFKeyTypeID, BTFValueTypeID uint32
+
+	// Caps are the creator's privileges. Without Perfmon arrays are padded so
+	// that an index mask bounds speculation (!bypass_spec_v1); BPF_F_ZERO_SEED
+	// wants SysAdmin.
+	Caps desc.Caps
+}
+
+// SpinLockOff is the offset of the spin lock in a value, -1 without one, as in
+// [desc.Map].
+func (s *Spec) SpinLockOff() int32 {
+	if s.SpinLock == nil {
+		return -1
+	}
+	return int32(*s.SpinLock)
+}
+
+// ProgOwner is what all programs of a prog array must have in common
+// (struct bpf_map_owner): a fingerprint that the layer above computes.
+type ProgOwner struct {
+	Type       uapi.ProgType
+	Jited      bool
+	XDPFrags   bool
+	AttachType uapi.AttachType
+	// AttachFuncProto is the BTF type of the attach target, for tracing programs.
+	AttachFuncProto uint32
+	// StorageCookie identifies the cgroup storage maps in use.
+	StorageCookie [2]uint64
+}
+
+// desc builds the verifier's view of a map.
+func (s *Spec) desc(addr uint64) desc.Map {
+	d := desc.Map{
+		Type: s.Type, Name: s.Name,
+		KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags,
+		Addr:          addr,
+		SpinLockOff:   s.SpinLockOff(),
+		TimerOff:      -1,
+		ReadOnlyProg:  s.Flags&uapi.BPF_F_RDONLY_PROG != 0,
+		WriteOnlyProg: s.Flags&uapi.BPF_F_WRONLY_PROG != 0,
+		Frozen:        func() bool { return false },
+		ValueAddr:     func(uint32) (uint64, bool) { return 0, false },
+	}
+	if s.Inner != nil {
+		d.Inner = s.Inner.Desc()
+	}
+	return d
+}
