@@ -1,6 +1,9 @@
 package insn
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Form is one way to use an opcode: the row of the table that validity,
 // disassembly and assembly are derived from. Several forms share an opcode when
@@ -21,7 +24,8 @@ type Form struct {
 	text   string      // template, see template.go
 	kernel string      // template for the verifier log where it says less than text
 	alt    []string    // further templates that the assembler accepts
-	name   string      // the kernel's name of the instruction in "… uses reserved fields"
+	refuse string      // the verifier's line on a wrong field; %d or %x is the immediate
+	noOp   string      // on a field that selects no form of the opcode, if another line
 	fixed  Instruction // mask of the bits that the form prescribes
 	value  Instruction // their values
 	sel    Instruction // those of the fixed bits that tell forms of one opcode apart
@@ -186,6 +190,8 @@ type EncodingError struct {
 	Field Field
 	// Index is the instruction's slot, where a whole program was checked.
 	Index int
+
+	near *Form // a form of the same opcode, nil if the opcode is unknown
 }
 
 // Error describes the field, its value and what the form prescribes.
@@ -204,13 +210,25 @@ func (e *EncodingError) Error() string {
 		e.Index, e.Form.Name, e.Field, got, e.Field.get(e.Form.value))
 }
 
-// KernelText returns the line with which the kernel's verifier refuses the
-// instruction for a reserved field, and "" where it has no such line.
+// KernelText returns the line with which the kernel's verifier refuses the instruction.
 func (e *EncodingError) KernelText() string {
-	if e.Form == nil || e.Form.name == "" || e.Form.Uses(e.Field) {
-		return ""
+	i := e.Instruction
+	switch {
+	case e.near == nil && i.Class() == ClassLDX && i.Mode() != ModeMem && i.Mode() != ModeMemSX:
+		return "BPF_LDX uses reserved fields" // resolve_pseudo_ldimm64() looks at this one first
+	case e.near == nil:
+		return fmt.Sprintf("unknown opcode %02x", i.Op())
+	case e.near.Uses(e.Field):
+		return fmt.Sprintf("R%d is invalid", e.Field.get(i))
 	}
-	return e.Form.name + " uses reserved fields"
+	text := e.near.refuse
+	if e.Form == nil && e.near.noOp != "" {
+		text = e.near.noOp
+	}
+	if strings.Contains(text, "%") {
+		text = fmt.Sprintf(text, i.Imm())
+	}
+	return text
 }
 
 // Valid reports whether i is one of the defined forms, with every unused field
@@ -228,16 +246,16 @@ func (i Instruction) Valid() bool {
 func (i Instruction) Check() error {
 	f := i.Form()
 	if f == nil || f.Group == GroupInternal {
-		return &EncodingError{Instruction: i, Field: i.unknownField()}
+		return i.unknown()
 	}
 	for field := FieldDst; field <= FieldImm; field++ {
 		mask := f.fixed & fieldMasks[field] &^ f.lax
 		if i&mask != f.value&mask {
-			return &EncodingError{Instruction: i, Form: f, Field: field}
+			return &EncodingError{Instruction: i, Form: f, Field: field, near: f}
 		}
 	}
 	if field := i.badRegister(f); field != FieldOp {
-		return &EncodingError{Instruction: i, Form: f, Field: field}
+		return &EncodingError{Instruction: i, Form: f, Field: field, near: f}
 	}
 	return nil
 }
@@ -253,9 +271,10 @@ func (i Instruction) badRegister(f *Form) Field {
 	return FieldOp
 }
 
-// unknownField returns which field makes i undefined: the opcode, or the one
-// that selects among the opcode's forms.
-func (i Instruction) unknownField() Field {
+// unknown returns the error for i, which has no form: its opcode is undefined, or
+// the field that selects among the opcode's forms is.
+func (i Instruction) unknown() *EncodingError {
+	e := &EncodingError{Instruction: i, Field: FieldOp}
 	for n := range table[i.Op()] {
 		f := &table[i.Op()][n]
 		if !f.defined() || f.Group == GroupInternal {
@@ -263,11 +282,12 @@ func (i Instruction) unknownField() Field {
 		}
 		for field := FieldSrc; field <= FieldImm; field++ {
 			if f.sel&fieldMasks[field] != 0 {
-				return field
+				e.Field, e.near = field, f
+				return e
 			}
 		}
 	}
-	return FieldOp
+	return e
 }
 
 // Check returns an [*EncodingError] for the first instruction of prog that the

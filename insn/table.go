@@ -64,28 +64,28 @@ func offIs(off int16) (mask, value Instruction) { return maskOff, Instruction(0)
 func immIs(imm int32) (mask, value Instruction) { return maskImm, Instruction(0).WithImm(imm) }
 func srcIs(src Reg) (mask, value Instruction)   { return maskSrc, Instruction(0).WithSrc(src) }
 
-// named sets the kernel's name of the instruction in its message on reserved fields.
-func named(name string, forms []Form) []Form {
+// reserved sets the kernel's name of the instruction in its line on reserved fields.
+func reserved(name string, forms []Form) []Form {
 	for n := range forms {
-		forms[n].name = name
+		forms[n].refuse = name + " uses reserved fields"
 	}
 	return forms
 }
 
 func buildTable() (t [256][]Form) {
 	all := slices.Concat(
-		named("BPF_ALU", aluForms()),
-		named("BPF_NEG", negForms()),
-		named("BPF_MOV", movForms()),
-		named("BPF_END", endForms()),
-		named("BPF_JMP/JMP32", condJumpForms()),
+		reserved("BPF_ALU", aluForms()),
+		reserved("BPF_NEG", negForms()),
+		reserved("BPF_MOV", movForms()),
+		reserved("BPF_END", endForms()),
+		reserved("BPF_JMP/JMP32", condJumpForms()),
 		jumpForms(),
-		named("BPF_CALL", callForms()),
-		named("BPF_LDX", loadForms()),
+		reserved("BPF_CALL", callForms()),
+		reserved("BPF_LDX", loadForms()),
 		storeForms(),
-		atomicForms(),
-		wideForms(),
-		named("BPF_LD_[ABS|IND]", packetForms()),
+		reserved("BPF_ATOMIC", atomicForms()),
+		reserved("BPF_LD_IMM64", wideForms()),
+		reserved("BPF_LD_[ABS|IND]", packetForms()),
 	)
 	for _, f := range all {
 		f.compile()
@@ -284,15 +284,17 @@ func condJumpForms() (forms []Form) {
 func jumpForms() []Form {
 	exit := base32.define("exit", ClassJMP|JmpEXIT, 0, "exit")
 	exit.lax = maskOff
+	mayGoto := arena.define("may_goto", ClassJMP|JmpJCOND, maskOff, "may_goto %j").when(srcIs(CondMayGoto))
+	mayGoto.refuse = "invalid may_goto imm %d"
 	return slices.Concat(
-		named("BPF_JA", []Form{
+		reserved("BPF_JA", []Form{
 			base32.define("ja", ClassJMP|JmpJA, maskOff, "goto %j"),
 			v4base32.define("jal", ClassJMP32|JmpJA, maskImm, "gotol %l"),
 			indirect.define("jax", ClassJMP|JmpJA|SrcX, maskDst, "gotox %d"),
 		}),
-		named("BPF_EXIT", []Form{exit}),
+		reserved("BPF_EXIT", []Form{exit}),
 		[]Form{
-			arena.define("may_goto", ClassJMP|JmpJCOND, maskOff, "may_goto %j").when(srcIs(CondMayGoto)),
+			mayGoto,
 			internal.define("tail_call", OpcodeTailCall, 0, "tail_call"),
 		},
 	)
@@ -372,58 +374,75 @@ func storeForms() (forms []Form) {
 			internal.define("probe32_stx"+a.suffix, ClassSTX|ModeProbeMem32|a.bits, maskDst|maskSrc|maskOff, "probe32 "+at+" = %s"))
 	}
 	st = append(st, internal.define("nospec", OpcodeNospec, 0, "nospec"))
-	return slices.Concat(named("BPF_ST", st), named("BPF_STX", stx))
+	return slices.Concat(reserved("BPF_ST", st), reserved("BPF_STX", stx))
 }
 
-// atomicForms are the read-modify-write operations, and the ordered load and store.
+// atomicForms are the read-modify-write operations, and the ordered load and
+// store. The kernel prints the former for 8 and 16 bits too, where they are not defined.
 func atomicForms() (forms []Form) {
-	for _, a := range []struct {
-		access
-		bits      string // in the name of the kernel's text
-		llvm      string // of LLVM's names for exchanges
-		plain     origin
-		fetch     origin
-		src, zero string // how LLVM prints the registers
-	}{
-		{accesses[2], "", "32_32", xadd32, atomic32, "%S", "w0"},
-		{accesses[3], "64", "_64", xadd64, atomic64, "%s", "r0"},
+	const src32, src64 = "%S", "%s"
+	for _, a := range []atomicSize{
+		{accesses[0], "", "", textOnly, textOnly, "", ""},
+		{accesses[1], "", "", textOnly, textOnly, "", ""},
+		{accesses[2], "", "32_32", xadd32, atomic32, src32, "w0"},
+		{accesses[3], "64", "_64", xadd64, atomic64, src64, "r0"},
 	} {
-		op := ClassSTX | ModeAtomic | a.access.bits
-		at, ptr := atDst(a.unsigned), "(("+a.unsigned+" *)(%d %o), "
-		uses := maskDst | maskSrc | maskOff
-		for _, o := range []struct {
-			imm        int32
-			name, text string
-			plain      origin
-		}{
-			{AtomicAdd, "add", "+=", a.plain},
-			{AtomicOr, "or", "|=", a.fetch},
-			{AtomicAnd, "and", "&=", a.fetch},
-			{AtomicXor, "xor", "^=", a.fetch},
-		} {
-			name := "atomic" + a.bits + "_fetch_" + o.name
-			forms = append(forms,
-				o.plain.define("atomic"+a.bits+"_"+o.name, op, uses, "lock "+at+" "+o.text+" %s",
-					"lock "+at+" "+o.text+" "+a.src).when(immIs(o.imm)),
-				a.fetch.define(name, op, uses, "%s = "+name+ptr+"%s)",
-					a.src+" = atomic_fetch_"+o.name+ptr+a.src+")").when(immIs(o.imm|AtomicFetch)))
-		}
-		xchg, cmpxchg := "atomic"+a.bits+"_xchg", "atomic"+a.bits+"_cmpxchg"
-		forms = append(forms,
-			a.fetch.define(xchg, op, uses, "%s = "+xchg+ptr+"%s)",
-				a.src+" = xchg"+a.llvm+"(%d %o, "+a.src+")").when(immIs(AtomicXchg)),
-			a.fetch.define(cmpxchg, op, uses, "r0 = "+cmpxchg+ptr+"r0, %s)",
-				a.zero+" = cmpxchg"+a.llvm+"(%d %o, "+a.zero+", "+a.src+")").when(immIs(AtomicCmpxchg)))
+		forms = append(forms, a.forms()...)
 	}
 	forms = append(forms, orderedForms()...)
 	for _, f := range slices.Clone(forms) {
+		if !f.defined() {
+			continue
+		}
 		f.Name, f.text, f.alt = "probe_"+f.Name, "probe "+f.text, nil
 		f.Opcode = f.Opcode&^ModeMask | ModeProbeAtomic
 		f.value = f.value.WithOp(f.Opcode)
 		f.Group, f.CPU, f.Since = GroupInternal, 0, Release{}
 		forms = append(forms, f)
 	}
+	for n := range forms {
+		forms[n].noOp = "BPF_ATOMIC uses invalid atomic opcode %02x"
+	}
 	return forms
+}
+
+// An atomicSize is one width of the read-modify-write operations.
+type atomicSize struct {
+	access
+	bits      string // in the name of the kernel's text
+	llvm      string // in LLVM's names for exchanges
+	plain     origin
+	fetch     origin
+	src, zero string // the registers in LLVM's text
+}
+
+func (a atomicSize) forms() (forms []Form) {
+	op := ClassSTX | ModeAtomic | a.access.bits
+	at, ptr := atDst(a.unsigned), "(("+a.unsigned+" *)(%d %o), "
+	uses := maskDst | maskSrc | maskOff
+	for _, o := range []struct {
+		imm        int32
+		name, text string
+		plain      origin
+	}{
+		{AtomicAdd, "add", "+=", a.plain},
+		{AtomicOr, "or", "|=", a.fetch},
+		{AtomicAnd, "and", "&=", a.fetch},
+		{AtomicXor, "xor", "^=", a.fetch},
+	} {
+		name := "atomic" + a.bits + "_fetch_" + o.name
+		forms = append(forms,
+			o.plain.define("atomic"+a.bits+"_"+o.name, op, uses, "lock "+at+" "+o.text+" %s",
+				"lock "+at+" "+o.text+" "+a.src).when(immIs(o.imm)),
+			a.fetch.define(name, op, uses, "%s = "+name+ptr+"%s)",
+				a.src+" = atomic_fetch_"+o.name+ptr+a.src+")").when(immIs(o.imm|AtomicFetch)))
+	}
+	xchg, cmpxchg := "atomic"+a.bits+"_xchg", "atomic"+a.bits+"_cmpxchg"
+	return append(forms,
+		a.fetch.define(xchg, op, uses, "%s = "+xchg+ptr+"%s)",
+			a.src+" = xchg"+a.llvm+"(%d %o, "+a.src+")").when(immIs(AtomicXchg)),
+		a.fetch.define(cmpxchg, op, uses, "r0 = "+cmpxchg+ptr+"r0, %s)",
+			a.zero+" = cmpxchg"+a.llvm+"(%d %o, "+a.zero+", "+a.src+")").when(immIs(AtomicCmpxchg)))
 }
 
 func orderedForms() (forms []Form) {
@@ -456,7 +475,7 @@ func wideForms() (forms []Form) {
 		base64.in(5, 14).define("lddw_map_idx_value", op, maskDst|maskImm, "%d = map[idx:%i][0]%v ll").when(srcIs(PseudoMapIdxValue)),
 		textOnly.define("", op, maskDst|maskSrc|maskImm, "%d = %q"),
 	} {
-		f.kernel, f.name = "%d = %Q", "BPF_LD_IMM64"
+		f.kernel, f.noOp = "%d = %Q", "unrecognized bpf_ld_imm64 insn"
 		forms = append(forms, f)
 	}
 	return forms
