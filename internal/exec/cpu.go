@@ -1,6 +1,9 @@
 package exec
 
 import (
+	"math"
+	"sync/atomic"
+
 	"github.com/skep-ebpf/skep/internal/mem"
 )
 
@@ -41,6 +44,18 @@ type CPU struct {
 	Call func(fn uint64, r1, r2, r3, r4, r5 uint64) uint64
 	// Scratch is room for one helper's formatting, reused.
 	Scratch []byte
+	// Local is what the engine that ran here last keeps on this CPU. An engine
+	// that finds something else replaces it.
+	Local any
+
+	// Budget counts down with every backward jump, tail call and callback; the
+	// engine calls Poll when it gets below zero.
+	Budget int64
+	// Stopped says that the run was ended by its limit: R0 is meaningless, and
+	// what the program held (locks, reservations) was not given back by it.
+	Stopped bool
+	fuel    int64 // what remains after Budget; negative: no end
+	stop    *atomic.Bool
 
 	next *CPU
 }
@@ -55,14 +70,60 @@ type Redirect struct {
 	Set     bool
 }
 
-const stackBytes = StackSize * MaxDepth * maxNest
+// chainStack is the deepest stack of one run: a tail call from a subprogram
+// leaves its callers' frames in place, at most 256 bytes of them
+// (check_max_stack_depth), and MaxTailCalls may follow each other.
+const chainStack = StackSize + MaxTailCalls*256
+
+const stackBytes = (StackSize*MaxDepth + chainStack) * maxNest
 
 func newCPU(m *Machine, id int) (*CPU, error) {
 	base, err := m.Region.Alloc(stackBytes, 16)
 	if err != nil {
 		return nil, err
 	}
-	return &CPU{ID: id, Machine: m, StackBase: base, StackTop: base + stackBytes}, nil
+	c := &CPU{ID: id, Machine: m, StackBase: base, StackTop: base + stackBytes}
+	c.unlimit()
+	return c, nil
+}
+
+// pollEvery is how many backward jumps pass between two looks at the stop flag.
+const pollEvery = 1 << 10
+
+// Limit bounds what runs on the CPU until it is released. fuel is how many
+// backward jumps, tail calls and callbacks the runs may make (negative: any
+// number); stop, when not nil, ends them soon after it becomes true. A run that
+// was ended leaves Stopped set.
+func (c *CPU) Limit(fuel int64, stop *atomic.Bool) {
+	c.Stopped, c.fuel, c.stop, c.Budget = false, fuel, stop, 0
+	c.refill()
+}
+
+func (c *CPU) unlimit() { c.Limit(-1, nil) }
+
+// refill moves a chunk of fuel into Budget.
+func (c *CPU) refill() {
+	chunk := int64(math.MaxInt64)
+	if c.stop != nil {
+		chunk = pollEvery
+	}
+	if c.fuel >= 0 {
+		chunk = min(chunk, c.fuel)
+		c.fuel -= chunk
+	}
+	c.Budget = chunk
+}
+
+// Poll is what an engine calls when Budget ran out. It reports whether the run
+// must end; every later call does too, so that nested runs end with it.
+func (c *CPU) Poll() (stopped bool) {
+	if c.Stopped = c.Stopped || c.fuel == 0 || c.stop != nil && c.stop.Load(); c.Stopped {
+		c.Budget = -1
+		return true
+	}
+	c.refill()
+	c.Budget--
+	return false
 }
 
 // Clear zeroes the stack that a run may have left behind. Tests use it to make

@@ -36,6 +36,22 @@ type Image interface {
 	Close()
 }
 
+// ProgArray is a map of programs as tail calls see it: the Go side of the
+// object whose address a program has in R2 ([Machine.ObjectAt]).
+type ProgArray interface {
+	// Slot is the program at an index, nil where there is none or the index is
+	// out of range. It is called by concurrent runs.
+	Slot(index uint32) Image
+}
+
+// PacketRange is implemented by the run state ([CPU.Run]) of program types that
+// work on a packet. The checking interpreter holds packet accesses against it.
+type PacketRange interface {
+	// Packet is where the packet's metadata and data start and where the data
+	// end.
+	Packet() (meta, data, end uint64)
+}
+
 // Violation is the panic value with which the checking interpreter stops: the
 // program did what the verifier had excluded.
 type Violation struct {

@@ -63,6 +63,7 @@ func (m *Machine) Acquire() *CPU {
 func (m *Machine) Release(c *CPU) {
 	m.rcu.leave(c.ID)
 	c.Run, c.Ctx, c.Call, c.Redirect = nil, 0, nil, Redirect{}
+	c.unlimit()
 	m.idle <- c
 	m.rcu.reap()
 }
@@ -108,6 +109,10 @@ func (m *Machine) Object(h uint32) any {
 	}
 	return t[h]
 }
+
+// ObjectAt is the Go side of the object at addr, whose first four bytes hold a
+// handle as struct bpf_map's do.
+func (m *Machine) ObjectAt(addr uint64) any { return m.Object(uint32(mem.Load32(addr))) }
 
 // Drop ends a handle's life. The number is reused after a grace period.
 func (m *Machine) Drop(h uint32) {
