@@ -22,6 +22,10 @@ type ProgType struct {
 	// DirectPacketWrite allows stores through packet pointers, LoadAbs the
 	// LD_ABS and LD_IND instructions.
 	DirectPacketWrite, LoadAbs bool
+	// LoadAbsHelper are the functions (sk_buff, offset) that LD_ABS and LD_IND of
+	// 1, 2 and 4 bytes call. They return the value in host order, or a negative
+	// number: the program then ends with R0 = 0 (gen_ld_abs).
+	LoadAbsHelper [3]*Helper
 	// PacketAccess allows loads through packet pointers (may_access_direct_pkt_data).
 	PacketAccess bool
 	// CheckAttach validates expected_attach_type at load; nil: must be 0 or is
@@ -47,6 +51,9 @@ type ProgInfo struct {
 	Caps           Caps
 	// Facts that the verifier learns while walking, for Prologue.
 	WritesPacket bool
+	// TstampTypeAccess: the program reads __sk_buff.tstamp_type, so that tstamp
+	// is not translated for it (tstamp_type_access). The field's Allow sets it.
+	TstampTypeAccess bool
 }
 
 // Caps are the privileges that the verifier asks for.
@@ -93,6 +100,9 @@ type CtxField struct {
 	Read, Write, Narrow bool
 	// WideOK allows 8-byte accesses that start here (bpf_ctx_wide_access_ok).
 	WideOK bool
+	// AnyWidth allows aligned accesses of every width that stay inside the field,
+	// loads and stores alike; Lower then gets the access as it is.
+	AnyWidth bool
 	// Allow refines access by program (nil: as the flags above say).
 	Allow func(a CtxAccess, p *ProgInfo) bool
 	// Lower emits the code that performs the access on the kernel-side structure
@@ -112,6 +122,49 @@ type CtxAccess struct {
 	Dst, Src insn.Reg
 	// Imm is the value of a store of an immediate (BPF_ST).
 	Imm int32
+	// Info is the program that is being lowered.
+	Info *ProgInfo
+}
+
+// Access returns the field that an access of size bytes at off concerns, nil
+// where the program may not make it (is_valid_access). It looks at Off, Size
+// and Write of the access only. Loads narrower than the field's width are
+// those for which size < field.Width().
+func (c *Context) Access(a CtxAccess, p *ProgInfo) *CtxField {
+	if a.Size == 0 || a.Size&(a.Size-1) != 0 || a.Off >= c.Size || a.Off%a.Size != 0 {
+		return nil
+	}
+	f := c.Field(a.Off)
+	if f == nil || a.Write && !f.Write || !a.Write && !f.Read || !f.fits(a) {
+		return nil
+	}
+	if f.Allow != nil && !f.Allow(a, p) {
+		return nil
+	}
+	return f
+}
+
+// Width is how many bytes a full load of the field, or of one element of it,
+// takes.
+func (f *CtxField) Width() uint32 {
+	if f.Elem != 0 {
+		return f.Elem
+	}
+	return f.Size
+}
+
+func (f *CtxField) fits(a CtxAccess) bool {
+	inside := a.Off+a.Size <= f.Off+f.Size
+	switch w := f.Width(); {
+	case f.AnyWidth:
+		return inside
+	case a.Size == w:
+		return inside && (a.Off-f.Off)%w == 0
+	case a.Size < w:
+		return f.Narrow && !a.Write
+	default:
+		return f.WideOK && a.Size == 8
+	}
 }
 
 // Field finds the field that covers the byte at off, nil if none does.
