@@ -48,7 +48,7 @@ func loggedText(log string, slot int) string {
 	prefix := fmt.Sprintf("%d: ", slot)
 	for l := range strings.Lines(log) {
 		if text, ok := strings.CutPrefix(l, prefix); ok && (strings.HasPrefix(text, "(") || strings.HasPrefix(text, "BUG")) {
-			text, _, _ = strings.Cut(text, " ; ") // the registers that it wrote
+			text, _, _ = strings.Cut(text, " ;") // the registers that it wrote
 			return strings.TrimSpace(text)
 		}
 	}
