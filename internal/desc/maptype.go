@@ -33,7 +33,8 @@ type Map struct {
 	ValueAddr func(off uint32) (addr uint64, ok bool)
 
 	// Array is set for maps whose lookup can be inlined as an index into one
-	// block: where the block lies and how far the elements are apart.
+	// block: where the block lies and how far the elements are apart. It is nil
+	// in an Inner template, whose block is not that of the maps inside.
 	Array *ArrayLayout
 }
 
@@ -42,4 +43,10 @@ type ArrayLayout struct {
 	Base     uint64 // address of element 0
 	ElemSize uint32 // distance between elements
 	Mask     uint32 // index_mask that bounds speculation
+	// BypassSpecV1 is set when the kernel leaves the mask out: the creator of
+	// the map was privileged.
+	BypassSpecV1 bool
+	// CPUStride is the distance from a CPU's element to the same element of the
+	// next CPU; Base is CPU 0's. 0: the elements are shared.
+	CPUStride uint64
 }

@@ -10,7 +10,7 @@
 // records) is off the Go heap. Elements that a running program may still see
 // are freed after a grace period (exec.Machine.Defer).
 //
-// Lock order: the bucket lock of a hash table, then the locks of its LRU lists
-// (global before local); every other map has one lock. No lock is held across
-// a call into the layer above.
+// Lock order in a hash table: the lock for updates from system calls, then an
+// LRU's local list, its global list, and a bucket; every other map has one
+// lock. No lock is held across a call into the layer above.
 package maps

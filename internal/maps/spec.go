@@ -70,7 +70,20 @@ func (s *Spec) desc(addr uint64) desc.Map {
 		ValueAddr:     func(uint32) (uint64, bool) { return 0, false },
 	}
 	if s.Inner != nil {
-		d.Inner = s.Inner.Desc()
+		d.Inner = template(s.Inner.Desc())
 	}
 	return d
 }
+
+// template is what is known of any map that looks like d: nothing that depends
+// on where d itself lies.
+func template(d *desc.Map) *desc.Map {
+	t := *d
+	t.ID, t.Addr, t.Array = 0, 0, nil
+	t.ValueAddr = func(uint32) (uint64, bool) { return 0, false }
+	t.Frozen = func() bool { return false }
+	return &t
+}
+
+// numa says whether a NUMA node was asked for.
+func (s *Spec) numa() bool { return s.Flags&uapi.BPF_F_NUMA_NODE != 0 }

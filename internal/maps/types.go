@@ -34,21 +34,25 @@ type TypeInfo struct {
 }
 
 // types is the table of map types in the order of enum bpf_map_type.
-var types = [...]TypeInfo{}
+var types = [...]TypeInfo{
+	uapi.BPF_MAP_TYPE_ARRAY:        {SpinLock: true, check: arrayCheck, create: newArray},
+	uapi.BPF_MAP_TYPE_PERCPU_ARRAY: {check: arrayCheck, create: newPercpuArray},
+}
 
 // Types are the map types that skep has, in the order of enum bpf_map_type.
 func Types() []TypeInfo {
 	var out []TypeInfo
-	for _, t := range types {
+	for i, t := range types {
 		if t.create != nil {
+			t.Type = uapi.MapType(i)
 			out = append(out, t)
 		}
 	}
 	return out
 }
 
-// Lookup returns the description of a map type.
-func Lookup(t uapi.MapType) (*TypeInfo, bool) {
+// TypeOf returns the description of a map type.
+func TypeOf(t uapi.MapType) (*TypeInfo, bool) {
 	if int64(t) >= int64(len(types)) || types[t].create == nil {
 		return nil, false
 	}
@@ -59,7 +63,7 @@ func Lookup(t uapi.MapType) (*TypeInfo, bool) {
 // which map_create runs before it looks at capabilities. EINVAL: skep does not
 // have the type.
 func AllocCheck(s *Spec) errno.Errno {
-	t, ok := Lookup(s.Type)
+	t, ok := TypeOf(s.Type)
 	if !ok {
 		return errno.EINVAL
 	}
@@ -68,7 +72,7 @@ func AllocCheck(s *Spec) errno.Errno {
 
 // New makes a map. Its errors wrap an [errno.Errno].
 func New(m *exec.Machine, spec Spec) (Map, error) {
-	t, ok := Lookup(spec.Type)
+	t, ok := TypeOf(spec.Type)
 	if !ok {
 		return nil, errno.Errorf(errno.EINVAL, "there is no map type %d", spec.Type)
 	}
