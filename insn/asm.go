@@ -181,7 +181,7 @@ type failure struct {
 
 // fail keeps the failure that is furthest on.
 func (p *parser) fail(pos int, n *node, msg string) {
-	if f := &p.failed; f.node == nil || pos > f.pos || pos == f.pos && msg != "" {
+	if f := &p.failed; pos > f.pos || pos == f.pos && (msg != "" || f.node == nil && f.msg == "") {
 		*f = failure{pos, n, msg}
 	}
 }
@@ -216,9 +216,8 @@ func (p *parser) match(n *node, pos int) *leaf {
 	p.fail(pos, n, "")
 	depth := len(p.values)
 	for _, e := range n.operands {
-		v, width, msg := p.operand(e.syntax, pos)
+		v, width := p.operand(e.syntax, pos)
 		if width == 0 {
-			p.fail(pos, n, msg)
 			continue
 		}
 		p.values = append(p.values[:depth], v)

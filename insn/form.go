@@ -30,9 +30,19 @@ type Form struct {
 	value  Instruction // their values
 	sel    Instruction // those of the fixed bits that tell forms of one opcode apart
 	lax    Instruction // those of the fixed bits that the kernel does not look at
+	second second      // of a form with two slots, what the second one's immediate is
 
 	print, printKernel []elem
 }
+
+// second says what the immediate of a second slot is.
+type second uint8
+
+const (
+	secondZero    second = iota // must be zero
+	secondIgnored               // unused, but the kernel does not look at it
+	secondUsed
+)
 
 // Group says which document defines a form.
 type Group uint8
@@ -88,9 +98,12 @@ const (
 	FieldSrc
 	FieldOff
 	FieldImm
+	FieldNext // the second slot of a 64-bit immediate load
 )
 
-var fieldNames = [...]string{"opcode", "destination register", "source register", "offset", "immediate"}
+var fieldNames = [...]string{
+	"opcode", "destination register", "source register", "offset", "immediate", "second slot",
+}
 
 // String returns the field's name in words.
 func (f Field) String() string { return fieldNames[f] }
@@ -123,7 +136,12 @@ func (f Field) get(i Instruction) int64 {
 }
 
 // Uses reports whether the field holds an operand; if not, the form prescribes its value.
-func (f *Form) Uses(field Field) bool { return f.fixed&fieldMasks[field] == 0 }
+func (f *Form) Uses(field Field) bool {
+	if field == FieldNext {
+		return f.second == secondUsed
+	}
+	return f.fixed&fieldMasks[field] == 0
+}
 
 // Template returns an instruction of this form with all operands zero.
 func (f *Form) Template() Instruction { return f.value }
@@ -188,10 +206,13 @@ type EncodingError struct {
 	Form *Form
 	// Field is the wrong field.
 	Field Field
+	// Next is the slot after the instruction, if that is wrong ([FieldNext]).
+	Next Instruction
 	// Index is the instruction's slot, where a whole program was checked.
 	Index int
 
-	near *Form // a form of the same opcode, nil if the opcode is unknown
+	missing bool  // there is no second slot
+	near    *Form // a form of the same opcode, nil if the opcode is unknown
 }
 
 // Error describes the field, its value and what the form prescribes.
@@ -199,6 +220,10 @@ func (e *EncodingError) Error() string {
 	i := e.Instruction
 	got := e.Field.get(i)
 	switch {
+	case e.Field == FieldNext && e.missing:
+		return fmt.Sprintf("insn %d: %s needs a second slot, but the program ends", e.Index, e.Form.Name)
+	case e.Field == FieldNext:
+		return fmt.Sprintf("insn %d: %s does not allow the second slot 0x%016x", e.Index, e.Form.Name, uint64(e.Next))
 	case e.Field == FieldOp:
 		return fmt.Sprintf("insn %d: unknown opcode %02x", e.Index, i.Op())
 	case e.Form == nil:
@@ -218,6 +243,10 @@ func (e *EncodingError) KernelText() string {
 		return "BPF_LDX uses reserved fields" // resolve_pseudo_ldimm64() looks at this one first
 	case e.near == nil:
 		return fmt.Sprintf("unknown opcode %02x", i.Op())
+	case e.Field == FieldNext && (e.missing || e.Next&^maskImm != 0):
+		return "invalid bpf_ld_imm64 insn"
+	case e.Field == FieldNext:
+		return e.near.noOp
 	case e.near.Uses(e.Field):
 		return fmt.Sprintf("R%d is invalid", e.Field.get(i))
 	}
@@ -302,13 +331,26 @@ func Check(prog []Instruction) error {
 		if !prog[n].IsWide() {
 			continue
 		}
-		if n+1 == len(prog) {
-			return fmt.Errorf("insn %d: %s needs a second slot, but the program ends", n, prog[n].Form().Name)
+		if err := checkNext(prog[n:]); err != nil {
+			err.Index = n
+			return err
 		}
 		n++
-		if prog[n]&^maskImm != 0 {
-			return fmt.Errorf("insn %d: the second slot of a 64-bit immediate load may only hold an immediate, not %#016x", n, uint64(prog[n]))
-		}
+	}
+	return nil
+}
+
+// checkNext checks the second slot of the 64-bit immediate load that prog begins with.
+func checkNext(prog []Instruction) *EncodingError {
+	f := prog[0].Form()
+	e := &EncodingError{Instruction: prog[0], Form: f, Field: FieldNext, near: f}
+	if len(prog) == 1 {
+		e.missing = true
+		return e
+	}
+	e.Next = prog[1]
+	if e.Next&^maskImm != 0 || e.Next != 0 && f.second == secondZero {
+		return e
 	}
 	return nil
 }

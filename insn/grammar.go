@@ -133,6 +133,8 @@ func (n *node) expected() string {
 		for _, w := range slices.Sorted(maps.Keys(n.words)) {
 			parts = append(parts, strconv.Quote(w))
 		}
+	} else {
+		parts = append(parts, "one of many words")
 	}
 	if n.leaf != nil {
 		parts = append(parts, "end of line")

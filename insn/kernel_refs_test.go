@@ -1,6 +1,7 @@
 package insn_test
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -176,5 +177,31 @@ func TestBpftoolXlated(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf("map[id:%d][0]+48", info.ID)) {
 			t.Errorf("the map value is missing from\n%s", got)
 		}
+	}
+}
+
+// TestKernelSecondSlot compares the line on the second slot of a wide load.
+func TestKernelSecondSlot(t *testing.T) {
+	oracle.Require(t)
+	m := oracle.NewMap(t, oracle.MapSpec{Type: uapi.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 64, MaxEntries: 1})
+	fd := int32(m.FD)
+	for _, prog := range [][]insn.Instruction{
+		insn.LoadImm64(0, 7)[:1],
+		{insn.LoadImm64(0, 7)[0], insn.Exit(), insn.Exit()},
+		{insn.LoadImm64(0, 7)[0], insn.Instruction(0).WithOff(1), insn.Exit()},
+		{insn.LoadMapFD(0, fd)[0], insn.Instruction(0).WithImm(1), insn.Exit()},
+		{insn.LoadMapIdx(0, 0)[0], insn.Instruction(0).WithImm(1), insn.Exit()},
+		{insn.LoadImm64(0, 7)[0].WithSrc(9), 0, insn.Exit()},
+	} {
+		log := oracle.Load(t, oracle.Prog{Type: uapi.BPF_PROG_TYPE_SOCKET_FILTER, Insns: prog, LogLevel: 2, FDArray: []int32{fd}}).Log
+		var e *insn.EncodingError
+		if err := insn.Check(prog); !errors.As(err, &e) || !strings.Contains(log, e.KernelText()+"\n") {
+			t.Errorf("%x: %v, the kernel says\n%s", insn.Encode(prog), err, log)
+		}
+	}
+	accepted := []insn.Instruction{insn.LoadFunc(1, 2)[0], insn.Instruction(0).WithImm(5), insn.Exit()}
+	log := oracle.Load(t, oracle.Prog{Type: uapi.BPF_PROG_TYPE_SOCKET_FILTER, Insns: accepted, LogLevel: 2}).Log
+	if err := insn.Check(accepted); err != nil || strings.Contains(log, "bpf_ld_imm64") {
+		t.Errorf("a callback with a second immediate: %v, the kernel says\n%s", err, log)
 	}
 }

@@ -26,18 +26,18 @@ func (v value) number(n int64) value {
 	return v
 }
 
-// operand reads an operand at pos. It returns how many tokens the operand takes,
-// 0 if there is none, then perhaps with a message that says more.
-func (p *parser) operand(s syntax, pos int) (v value, width int, msg string) {
+// operand reads an operand at pos. It returns how many tokens the operand takes, 0
+// if there is none; where it knows why, it has called fail.
+func (p *parser) operand(s syntax, pos int) (v value, width int) {
 	t := p.tokens[pos]
 	v.col = t.col
 	switch s {
 	case syntaxReg, syntaxReg32:
-		return p.register(v, t, "?rw"[s])
+		return p.register(v, pos, "?rw"[s])
 	case syntaxNumber:
 		if t.kind == tokenNumber {
 			v.neg, v.mag = t.sign == '-', t.mag
-			return v, 1, ""
+			return v, 1
 		}
 	case syntaxAddend:
 		return p.addend(v, pos)
@@ -49,13 +49,19 @@ func (p *parser) operand(s syntax, pos int) (v value, width int, msg string) {
 		if t.kind == tokenWord && p.Kfunc != nil {
 			if id, btf, ok := p.Kfunc(t.text); ok {
 				v.btf = btf
-				return v.number(int64(id)), 1, ""
+				return v.number(int64(id)), 1
 			}
 		}
 	case syntaxMap:
-		return p.mapName(v, t)
+		return p.mapName(v, pos)
 	}
-	return v, 0, ""
+	return v, 0
+}
+
+// reject records what is wrong at pos.
+func (p *parser) reject(v value, pos int, format string, args ...any) (value, int) {
+	p.fail(pos, nil, fmt.Sprintf(format, args...))
+	return v, 0
 }
 
 // parseReg returns the number of the register that s names with this letter.
@@ -67,7 +73,8 @@ func parseReg(s string, letter byte, limit uint64) (Reg, bool) {
 	return Reg(n), err == nil && n < limit
 }
 
-func (p *parser) register(v value, t token, letter byte) (value, int, string) {
+func (p *parser) register(v value, pos int, letter byte) (value, int) {
+	t := p.tokens[pos]
 	limit := uint64(NumRegs)
 	if p.Internal {
 		limit++
@@ -75,113 +82,118 @@ func (p *parser) register(v value, t token, letter byte) (value, int, string) {
 	r, ok := parseReg(t.text, letter, 100)
 	switch {
 	case !ok:
-		return v, 0, ""
+		return v, 0
 	case uint64(r) >= limit:
-		return v, 0, fmt.Sprintf("no register %s, the last one is %c%d", t.text, letter, limit-1)
+		return p.reject(v, pos, "no register %s, the last one is %c%d", t.text, letter, limit-1)
 	}
 	v.reg = r
-	return v, 1, ""
+	return v, 1
 }
 
 // addend reads a sign and a number, with or without space between them.
-func (p *parser) addend(v value, pos int) (value, int, string) {
+func (p *parser) addend(v value, pos int) (value, int) {
 	t := p.tokens[pos]
 	if t.kind == tokenNumber && t.sign != 0 {
 		v.neg, v.mag = t.sign == '-', t.mag
-		return v, 1, ""
+		return v, 1
 	}
 	if t.text != "+" && t.text != "-" {
-		return v, 0, ""
+		return v, 0
 	}
 	n := p.tokens[pos+1]
 	if n.kind != tokenNumber {
-		return v, 0, ""
+		return v, 0
 	}
 	v.neg, v.mag = (t.text == "-") != (n.sign == '-'), n.mag
-	return v, 2, ""
+	return v, 2
 }
 
 // target reads pc+N, +N or a label.
-func (p *parser) target(v value, pos int) (value, int, string) {
+func (p *parser) target(v value, pos int) (value, int) {
 	t := p.tokens[pos]
 	if t.text == "pc" {
-		v, width, msg := p.addend(v, pos+1)
-		return v, width + boolInt(width > 0), msg
+		v, width := p.addend(v, pos+1)
+		if width == 0 {
+			return p.reject(v, pos+1, "expected + or - and a number, found %s", p.tokens[pos+1])
+		}
+		return v, 1 + width
 	}
 	if t.kind == tokenWord {
 		if _, ok := p.labels[t.text]; ok {
 			v.label = t.text
-			return v, 1, ""
+			return v, 1
 		}
-		return v, 0, fmt.Sprintf("label %q is not defined", t.text)
+		return p.reject(v, pos, "label %q is not defined", t.text)
 	}
 	return p.addend(v, pos)
 }
 
 // function reads name#id, #id, a name that the resolver knows and, for a helper,
 // just the id. With an id the name is not looked at, as in a verifier log.
-func (p *parser) function(s syntax, v value, pos int) (value, int, string) {
+func (p *parser) function(s syntax, v value, pos int) (value, int) {
 	t := p.tokens[pos]
 	if s == syntaxHelper && t.kind == tokenNumber && t.sign == 0 {
 		v.mag = t.mag
-		return v, 1, ""
+		return v, 1
 	}
 	width := boolInt(t.kind == tokenWord)
 	if p.tokens[pos+width].text != "#" {
 		if width == 0 {
-			return v, 0, ""
+			return v, 0
 		}
-		return p.functionName(s, v, t.text)
+		return p.functionName(s, v, pos)
 	}
 	id := p.tokens[pos+width+1]
 	if id.kind != tokenNumber {
-		return v, 0, fmt.Sprintf("expected a number after #, found %s", id)
+		return p.reject(v, pos+width+1, "expected a number after #, found %s", id)
 	}
 	v.neg, v.mag = id.sign == '-', id.mag
 	width += 2
 	if s == syntaxHelper || p.tokens[pos+width].text != "@" {
-		return v, width, ""
+		return v, width
 	}
 	btf := p.tokens[pos+width+1]
 	if btf.kind != tokenNumber || btf.mag > math.MaxInt16+uint64(boolInt(btf.sign == '-')) {
-		return v, 0, fmt.Sprintf("expected a 16-bit number after @, found %s", btf)
+		return p.reject(v, pos+width+1, "expected a 16-bit number after @, found %s", btf)
 	}
 	v.btf = int16(btf.mag)
 	if btf.sign == '-' {
 		v.btf = -v.btf
 	}
-	return v, width + 2, ""
+	return v, width + 2
 }
 
 // functionName resolves the name of a helper or kernel function.
-func (p *parser) functionName(s syntax, v value, name string) (value, int, string) {
+func (p *parser) functionName(s syntax, v value, pos int) (value, int) {
+	name := p.tokens[pos].text
 	if s == syntaxHelper {
 		if p.Helper != nil {
 			if id, ok := p.Helper(name); ok {
-				return v.number(int64(id)), 1, ""
+				return v.number(int64(id)), 1
 			}
 		}
-		return v, 0, fmt.Sprintf("%q is neither a label nor a known helper", name)
+		return p.reject(v, pos, "%q is neither a label nor a known helper", name)
 	}
 	if p.Kfunc != nil {
 		if id, btf, ok := p.Kfunc(name); ok {
 			v.btf = btf
-			return v.number(int64(id)), 1, ""
+			return v.number(int64(id)), 1
 		}
 	}
-	return v, 0, fmt.Sprintf("%q is not a known kernel function", name)
+	return p.reject(v, pos, "%q is not a known kernel function", name)
 }
 
-func (p *parser) mapName(v value, t token) (value, int, string) {
+func (p *parser) mapName(v value, pos int) (value, int) {
+	t := p.tokens[pos]
 	if t.kind != tokenWord {
-		return v, 0, ""
+		return v, 0
 	}
 	if p.Map != nil {
 		if fd, ok := p.Map(t.text); ok {
-			return v.number(int64(fd)), 1, ""
+			return v.number(int64(fd)), 1
 		}
 	}
-	return v, 0, fmt.Sprintf("%q is not a known map", t.text)
+	return p.reject(v, pos, "%q is not a known map", t.text)
 }
 
 // A binding is an instruction whose operands are being set.
@@ -216,7 +228,11 @@ func (v value) within(neg, pos uint64, what string) (int64, error) {
 		limit = neg
 	}
 	if v.mag > limit {
-		return 0, fmt.Errorf("%s out of range: must be from -%#x to %#x", what, neg, pos)
+		low := "0"
+		if neg > 0 {
+			low = fmt.Sprintf("-%#x", neg)
+		}
+		return 0, fmt.Errorf("%s out of range: must be from %s to %#x", what, low, pos)
 	}
 	if v.neg {
 		return -int64(v.mag), nil
@@ -229,7 +245,7 @@ func (v value) within(neg, pos uint64, what string) (int64, error) {
 func (v value) imm32() (int32, error) {
 	n, err := v.within(1<<31, math.MaxUint32, "immediate")
 	if err != nil && v.mag > math.MaxUint32 {
-		err = fmt.Errorf("%w; a 64-bit immediate is written %q", err, "0x1 ll")
+		err = fmt.Errorf("%w; a 64-bit immediate ends in %q", err, "ll")
 	}
 	return int32(n), err
 }

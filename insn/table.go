@@ -476,6 +476,12 @@ func wideForms() (forms []Form) {
 		textOnly.define("", op, maskDst|maskSrc|maskImm, "%d = %q"),
 	} {
 		f.kernel, f.noOp = "%d = %Q", "unrecognized bpf_ld_imm64 insn"
+		switch src := f.value.Src(); {
+		case src == PseudoFunc:
+			f.second = secondIgnored
+		case src != PseudoMapFD && src != PseudoMapIdx:
+			f.second = secondUsed
+		}
 		forms = append(forms, f)
 	}
 	return forms
