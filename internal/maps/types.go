@@ -35,16 +35,17 @@ type TypeInfo struct {
 
 // types is the table of map types in the order of enum bpf_map_type.
 var types = [...]TypeInfo{
+	uapi.BPF_MAP_TYPE_HASH:         {SpinLock: true, check: hashCheck, create: newHash},
 	uapi.BPF_MAP_TYPE_ARRAY:        {SpinLock: true, check: arrayCheck, create: newArray},
+	uapi.BPF_MAP_TYPE_PERCPU_HASH:  {check: hashCheck, create: newPercpuHash},
 	uapi.BPF_MAP_TYPE_PERCPU_ARRAY: {check: arrayCheck, create: newPercpuArray},
 }
 
 // Types are the map types that skep has, in the order of enum bpf_map_type.
 func Types() []TypeInfo {
 	var out []TypeInfo
-	for i, t := range types {
-		if t.create != nil {
-			t.Type = uapi.MapType(i)
+	for i := range types {
+		if t, ok := TypeOf(uapi.MapType(i)); ok {
 			out = append(out, t)
 		}
 	}
@@ -52,11 +53,13 @@ func Types() []TypeInfo {
 }
 
 // TypeOf returns the description of a map type.
-func TypeOf(t uapi.MapType) (*TypeInfo, bool) {
+func TypeOf(t uapi.MapType) (TypeInfo, bool) {
 	if int64(t) >= int64(len(types)) || types[t].create == nil {
-		return nil, false
+		return TypeInfo{}, false
 	}
-	return &types[t], true
+	info := types[t]
+	info.Type = t
+	return info, true
 }
 
 // AllocCheck validates a specification as the type's map_alloc_check does,
