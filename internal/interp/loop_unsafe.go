@@ -1,0 +1,441 @@
+package interp
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/mem"
+)
+
+// opSize is the distance between operations in bytes, the unit of op.off in
+// jumps.
+const opSize = int32(unsafe.Sizeof(op{}))
+
+// at is the operation that lies distance bytes behind o in the same image.
+func (o *op) at(distance int32) *op {
+	return (*op)(unsafe.Add(unsafe.Pointer(o), int(distance)))
+}
+
+// loop runs the program from entry on, with frame pointer fp, until it exits
+// from the frame that it began in.
+//
+// This is the one function of the project that is long on purpose: one switch
+// over dense numbers compiles to one indirect jump for an operation, and the
+// registers stay in one array on the Go stack. Register numbers are masked
+// because that is cheaper than a bounds check; the program counter is a
+// pointer because the verifier has shown that it stays inside.
+func loop(c *exec.CPU, img *image, entry *op, fp, r1, r2, r3, r4, r5 uint64) uint64 {
+	var r [16]uint64
+	r[1], r[2], r[3], r[4], r[5], r[10] = r1, r2, r3, r4, r5, fp
+	depth := 0
+	next := entry
+	for {
+		o := next
+		next = o.at(opSize)
+		switch o.code {
+		case opAdd64K:
+			r[o.dst&15] += o.imm
+		case opAdd64X:
+			r[o.dst&15] += r[o.src&15]
+		case opAdd32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) + uint32(o.imm))
+		case opAdd32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) + uint32(r[o.src&15]))
+		case opSub64K:
+			r[o.dst&15] -= o.imm
+		case opSub64X:
+			r[o.dst&15] -= r[o.src&15]
+		case opSub32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) - uint32(o.imm))
+		case opSub32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) - uint32(r[o.src&15]))
+		case opMul64K:
+			r[o.dst&15] *= o.imm
+		case opMul64X:
+			r[o.dst&15] *= r[o.src&15]
+		case opMul32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) * uint32(o.imm))
+		case opMul32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) * uint32(r[o.src&15]))
+		case opDiv64K:
+			r[o.dst&15] = div64(r[o.dst&15], o.imm)
+		case opDiv64X:
+			r[o.dst&15] = div64(r[o.dst&15], r[o.src&15])
+		case opDiv32K:
+			r[o.dst&15] = div32(r[o.dst&15], o.imm)
+		case opDiv32X:
+			r[o.dst&15] = div32(r[o.dst&15], r[o.src&15])
+		case opOr64K:
+			r[o.dst&15] |= o.imm
+		case opOr64X:
+			r[o.dst&15] |= r[o.src&15]
+		case opOr32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) | uint32(o.imm))
+		case opOr32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) | uint32(r[o.src&15]))
+		case opAnd64K:
+			r[o.dst&15] &= o.imm
+		case opAnd64X:
+			r[o.dst&15] &= r[o.src&15]
+		case opAnd32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) & uint32(r[o.src&15]))
+		case opLsh64K:
+			r[o.dst&15] <<= o.imm & 63
+		case opLsh64X:
+			r[o.dst&15] <<= r[o.src&15] & 63
+		case opLsh32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) << (o.imm & 31))
+		case opLsh32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) << (r[o.src&15] & 31))
+		case opRsh64K:
+			r[o.dst&15] >>= o.imm & 63
+		case opRsh64X:
+			r[o.dst&15] >>= r[o.src&15] & 63
+		case opRsh32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) >> (o.imm & 31))
+		case opRsh32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) >> (r[o.src&15] & 31))
+		case opNeg64K:
+			r[o.dst&15] = -r[o.dst&15]
+		case opNeg32K:
+			r[o.dst&15] = uint64(-uint32(r[o.dst&15]))
+		case opMod64K:
+			r[o.dst&15] = mod64(r[o.dst&15], o.imm)
+		case opMod64X:
+			r[o.dst&15] = mod64(r[o.dst&15], r[o.src&15])
+		case opMod32K:
+			r[o.dst&15] = mod32(r[o.dst&15], o.imm)
+		case opMod32X:
+			r[o.dst&15] = mod32(r[o.dst&15], r[o.src&15])
+		case opXor64K:
+			r[o.dst&15] ^= o.imm
+		case opXor64X:
+			r[o.dst&15] ^= r[o.src&15]
+		case opXor32K:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) ^ uint32(o.imm))
+		case opXor32X:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]) ^ uint32(r[o.src&15]))
+		case opMov64K:
+			r[o.dst&15] = o.imm
+		case opMov64X:
+			r[o.dst&15] = r[o.src&15]
+		case opMov32X:
+			r[o.dst&15] = uint64(uint32(r[o.src&15]))
+		case opArsh64K:
+			r[o.dst&15] = uint64(int64(r[o.dst&15]) >> (o.imm & 63))
+		case opArsh64X:
+			r[o.dst&15] = uint64(int64(r[o.dst&15]) >> (r[o.src&15] & 63))
+		case opArsh32K:
+			r[o.dst&15] = uint64(uint32(int32(r[o.dst&15]) >> (o.imm & 31)))
+		case opArsh32X:
+			r[o.dst&15] = uint64(uint32(int32(r[o.dst&15]) >> (r[o.src&15] & 31)))
+		case opSDiv64K:
+			r[o.dst&15] = sdiv64(r[o.dst&15], o.imm)
+		case opSDiv64X:
+			r[o.dst&15] = sdiv64(r[o.dst&15], r[o.src&15])
+		case opSDiv32K:
+			r[o.dst&15] = sdiv32(r[o.dst&15], o.imm)
+		case opSDiv32X:
+			r[o.dst&15] = sdiv32(r[o.dst&15], r[o.src&15])
+		case opSMod64K:
+			r[o.dst&15] = smod64(r[o.dst&15], o.imm)
+		case opSMod64X:
+			r[o.dst&15] = smod64(r[o.dst&15], r[o.src&15])
+		case opSMod32K:
+			r[o.dst&15] = smod32(r[o.dst&15], o.imm)
+		case opSMod32X:
+			r[o.dst&15] = smod32(r[o.dst&15], r[o.src&15])
+		case opMovSX64B:
+			r[o.dst&15] = uint64(int64(int8(r[o.src&15])))
+		case opMovSX64H:
+			r[o.dst&15] = uint64(int64(int16(r[o.src&15])))
+		case opMovSX64W:
+			r[o.dst&15] = uint64(int64(int32(r[o.src&15])))
+		case opMovSX32B:
+			r[o.dst&15] = uint64(uint32(int8(r[o.src&15])))
+		case opMovSX32H:
+			r[o.dst&15] = uint64(uint32(int16(r[o.src&15])))
+		case opLow16:
+			r[o.dst&15] = uint64(uint16(r[o.dst&15]))
+		case opLow32:
+			r[o.dst&15] = uint64(uint32(r[o.dst&15]))
+		case opSwap16:
+			r[o.dst&15] = uint64(bits.ReverseBytes16(uint16(r[o.dst&15])))
+		case opSwap32:
+			r[o.dst&15] = uint64(bits.ReverseBytes32(uint32(r[o.dst&15])))
+		case opSwap64:
+			r[o.dst&15] = bits.ReverseBytes64(r[o.dst&15])
+
+		case opLdxW:
+			r[o.dst&15] = mem.Load32(r[o.src&15] + uint64(o.off))
+		case opLdxH:
+			r[o.dst&15] = mem.Load16(r[o.src&15] + uint64(o.off))
+		case opLdxB:
+			r[o.dst&15] = mem.Load8(r[o.src&15] + uint64(o.off))
+		case opLdxDW:
+			r[o.dst&15] = mem.Load64(r[o.src&15] + uint64(o.off))
+		case opLdxSXW:
+			r[o.dst&15] = uint64(int64(int32(mem.Load32(r[o.src&15] + uint64(o.off)))))
+		case opLdxSXH:
+			r[o.dst&15] = uint64(int64(int16(mem.Load16(r[o.src&15] + uint64(o.off)))))
+		case opLdxSXB:
+			r[o.dst&15] = uint64(int64(int8(mem.Load8(r[o.src&15] + uint64(o.off)))))
+		case opStW:
+			mem.Store32(r[o.dst&15]+uint64(o.off), o.imm)
+		case opStH:
+			mem.Store16(r[o.dst&15]+uint64(o.off), o.imm)
+		case opStB:
+			mem.Store8(r[o.dst&15]+uint64(o.off), o.imm)
+		case opStDW:
+			mem.Store64(r[o.dst&15]+uint64(o.off), o.imm)
+		case opStxW:
+			mem.Store32(r[o.dst&15]+uint64(o.off), r[o.src&15])
+		case opStxH:
+			mem.Store16(r[o.dst&15]+uint64(o.off), r[o.src&15])
+		case opStxB:
+			mem.Store8(r[o.dst&15]+uint64(o.off), r[o.src&15])
+		case opStxDW:
+			mem.Store64(r[o.dst&15]+uint64(o.off), r[o.src&15])
+
+		case opJEq64K:
+			if r[o.dst&15] == o.imm {
+				goto taken
+			}
+		case opJEq64X:
+			if r[o.dst&15] == r[o.src&15] {
+				goto taken
+			}
+		case opJEq32K:
+			if uint32(r[o.dst&15]) == uint32(o.imm) {
+				goto taken
+			}
+		case opJEq32X:
+			if uint32(r[o.dst&15]) == uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJGt64K:
+			if r[o.dst&15] > o.imm {
+				goto taken
+			}
+		case opJGt64X:
+			if r[o.dst&15] > r[o.src&15] {
+				goto taken
+			}
+		case opJGt32K:
+			if uint32(r[o.dst&15]) > uint32(o.imm) {
+				goto taken
+			}
+		case opJGt32X:
+			if uint32(r[o.dst&15]) > uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJGe64K:
+			if r[o.dst&15] >= o.imm {
+				goto taken
+			}
+		case opJGe64X:
+			if r[o.dst&15] >= r[o.src&15] {
+				goto taken
+			}
+		case opJGe32K:
+			if uint32(r[o.dst&15]) >= uint32(o.imm) {
+				goto taken
+			}
+		case opJGe32X:
+			if uint32(r[o.dst&15]) >= uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJSet64K:
+			if r[o.dst&15]&o.imm != 0 {
+				goto taken
+			}
+		case opJSet64X:
+			if r[o.dst&15]&r[o.src&15] != 0 {
+				goto taken
+			}
+		case opJSet32K:
+			if uint32(r[o.dst&15])&uint32(o.imm) != 0 {
+				goto taken
+			}
+		case opJSet32X:
+			if uint32(r[o.dst&15])&uint32(r[o.src&15]) != 0 {
+				goto taken
+			}
+		case opJNe64K:
+			if r[o.dst&15] != o.imm {
+				goto taken
+			}
+		case opJNe64X:
+			if r[o.dst&15] != r[o.src&15] {
+				goto taken
+			}
+		case opJNe32K:
+			if uint32(r[o.dst&15]) != uint32(o.imm) {
+				goto taken
+			}
+		case opJNe32X:
+			if uint32(r[o.dst&15]) != uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJSGt64K:
+			if int64(r[o.dst&15]) > int64(o.imm) {
+				goto taken
+			}
+		case opJSGt64X:
+			if int64(r[o.dst&15]) > int64(r[o.src&15]) {
+				goto taken
+			}
+		case opJSGt32K:
+			if int32(r[o.dst&15]) > int32(o.imm) {
+				goto taken
+			}
+		case opJSGt32X:
+			if int32(r[o.dst&15]) > int32(r[o.src&15]) {
+				goto taken
+			}
+		case opJSGe64K:
+			if int64(r[o.dst&15]) >= int64(o.imm) {
+				goto taken
+			}
+		case opJSGe64X:
+			if int64(r[o.dst&15]) >= int64(r[o.src&15]) {
+				goto taken
+			}
+		case opJSGe32K:
+			if int32(r[o.dst&15]) >= int32(o.imm) {
+				goto taken
+			}
+		case opJSGe32X:
+			if int32(r[o.dst&15]) >= int32(r[o.src&15]) {
+				goto taken
+			}
+		case opJLt64K:
+			if r[o.dst&15] < o.imm {
+				goto taken
+			}
+		case opJLt64X:
+			if r[o.dst&15] < r[o.src&15] {
+				goto taken
+			}
+		case opJLt32K:
+			if uint32(r[o.dst&15]) < uint32(o.imm) {
+				goto taken
+			}
+		case opJLt32X:
+			if uint32(r[o.dst&15]) < uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJLe64K:
+			if r[o.dst&15] <= o.imm {
+				goto taken
+			}
+		case opJLe64X:
+			if r[o.dst&15] <= r[o.src&15] {
+				goto taken
+			}
+		case opJLe32K:
+			if uint32(r[o.dst&15]) <= uint32(o.imm) {
+				goto taken
+			}
+		case opJLe32X:
+			if uint32(r[o.dst&15]) <= uint32(r[o.src&15]) {
+				goto taken
+			}
+		case opJSLt64K:
+			if int64(r[o.dst&15]) < int64(o.imm) {
+				goto taken
+			}
+		case opJSLt64X:
+			if int64(r[o.dst&15]) < int64(r[o.src&15]) {
+				goto taken
+			}
+		case opJSLt32K:
+			if int32(r[o.dst&15]) < int32(o.imm) {
+				goto taken
+			}
+		case opJSLt32X:
+			if int32(r[o.dst&15]) < int32(r[o.src&15]) {
+				goto taken
+			}
+		case opJSLe64K:
+			if int64(r[o.dst&15]) <= int64(o.imm) {
+				goto taken
+			}
+		case opJSLe64X:
+			if int64(r[o.dst&15]) <= int64(r[o.src&15]) {
+				goto taken
+			}
+		case opJSLe32K:
+			if int32(r[o.dst&15]) <= int32(o.imm) {
+				goto taken
+			}
+		case opJSLe32X:
+			if int32(r[o.dst&15]) <= int32(r[o.src&15]) {
+				goto taken
+			}
+
+		case opProbeW, opProbeH, opProbeB, opProbeDW, opProbeSXW, opProbeSXH, opProbeSXB:
+			r[o.dst&15] = probe(c, o.code, r[o.src&15]+uint64(o.off))
+
+		case opAtomicAdd64:
+			mem.Atomic64(r[o.dst&15] + uint64(o.off)).Add(r[o.src&15])
+		case opAtomicAdd32:
+			mem.Atomic32(r[o.dst&15] + uint64(o.off)).Add(uint32(r[o.src&15]))
+		case opAtomic:
+			atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], 0)
+		case opAtomicFetch:
+			r[o.src&15] = atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], 0)
+		case opAtomicCmpxchg:
+			r[0] = atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], r[0])
+		case opLoadAcquire:
+			r[o.dst&15] = loadAcquire(r[o.src&15]+uint64(o.off), atomicKind(o.imm).width())
+		case opStoreRelease:
+			storeRelease(r[o.dst&15]+uint64(o.off), r[o.src&15], atomicKind(o.imm).width())
+
+		case opGoto:
+			goto taken
+		case opHelper:
+			r[0] = img.helpers[o.off](c, r[1], r[2], r[3], r[4], r[5])
+		case opHelperCallback:
+			r[0] = threadOf(c).helper(img.helpers[o.off], img, r[10]-o.imm, r[1], r[2], r[3], r[4], r[5])
+			if c.Stopped {
+				return unwind(c, depth)
+			}
+		case opCall:
+			t := threadOf(c)
+			t.frames = append(t.frames, frame{next, img, r[6], r[7], r[8], r[9], r[10]})
+			r[10] -= o.imm
+			depth++
+			next = o.at(o.off)
+		case opExit:
+			if depth == 0 {
+				return r[0]
+			}
+			depth--
+			t := threadOf(c)
+			f := &t.frames[len(t.frames)-1]
+			next, img = f.ret, f.img
+			r[6], r[7], r[8], r[9], r[10] = f.r6, f.r7, f.r8, f.r9, f.fp
+			t.frames = t.frames[:len(t.frames)-1]
+		case opTailCall:
+			if target := tailTarget(c, r[2], r[3], r[10]); target != nil {
+				img, next = target, target.entries[0]
+			}
+			if c.Budget--; c.Budget < 0 && c.Poll() {
+				return unwind(c, depth)
+			}
+		default:
+			panic("interp: a verified program ran past its end")
+		}
+		continue
+
+	taken:
+		next = o.at(o.off)
+		if o.off < 0 {
+			if c.Budget--; c.Budget < 0 && c.Poll() {
+				return unwind(c, depth)
+			}
+		}
+	}
+}
