@@ -135,7 +135,7 @@ func (p *parser) parseLine(l line) *SyntaxError {
 		return nil
 	}
 	p.tokens, p.values, p.failed = l.tokens, p.values[:0], failure{}
-	leaf := p.match(grammar, 0)
+	leaf := p.match(grammar(), 0)
 	if leaf == nil {
 		return p.failed.error(p.tokens)
 	}

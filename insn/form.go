@@ -343,14 +343,11 @@ func Check(prog []Instruction) error {
 // checkNext checks the second slot of the 64-bit immediate load that prog begins with.
 func checkNext(prog []Instruction) *EncodingError {
 	f := prog[0].Form()
-	e := &EncodingError{Instruction: prog[0], Form: f, Field: FieldNext, near: f}
 	if len(prog) == 1 {
-		e.missing = true
-		return e
+		return &EncodingError{Instruction: prog[0], Form: f, Field: FieldNext, missing: true, near: f}
 	}
-	e.Next = prog[1]
-	if e.Next&^maskImm != 0 || e.Next != 0 && f.second == secondZero {
-		return e
+	if next := prog[1]; next&^maskImm != 0 || next != 0 && f.second == secondZero {
+		return &EncodingError{Instruction: prog[0], Form: f, Field: FieldNext, Next: next, near: f}
 	}
 	return nil
 }

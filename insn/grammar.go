@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // syntax is what an operand looks like in assembly.
@@ -57,8 +58,8 @@ type leaf struct {
 	verbs []byte
 }
 
-// grammar is the tree of all templates.
-var grammar = buildGrammar()
+// grammar returns the tree of all templates.
+var grammar = sync.OnceValue(buildGrammar)
 
 func buildGrammar() *node {
 	root := &node{}

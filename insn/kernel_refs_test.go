@@ -186,7 +186,6 @@ func TestKernelSecondSlot(t *testing.T) {
 	m := oracle.NewMap(t, oracle.MapSpec{Type: uapi.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 64, MaxEntries: 1})
 	fd := int32(m.FD)
 	for _, prog := range [][]insn.Instruction{
-		insn.LoadImm64(0, 7)[:1],
 		{insn.LoadImm64(0, 7)[0], insn.Exit(), insn.Exit()},
 		{insn.LoadImm64(0, 7)[0], insn.Instruction(0).WithOff(1), insn.Exit()},
 		{insn.LoadMapFD(0, fd)[0], insn.Instruction(0).WithImm(1), insn.Exit()},
