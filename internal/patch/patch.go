@@ -14,18 +14,24 @@ import (
 	"github.com/skep-ebpf/skep/insn"
 )
 
-// Label names a place in a patch.
+// Label names a place in a patch, or Target.
 type Label int
 
-// End is the label just behind a patch's last instruction.
-const End Label = 0
+const (
+	// End is the label just behind a patch's last instruction.
+	End Label = 0
+	// Target is where the jump goes that the patch replaces.
+	Target Label = -1
+)
 
 // A Patch is built by emitting instructions. The zero value is empty and ready
 // to use.
 type Patch struct {
-	insns []insn.Instruction
-	marks []int // position of each label; unbound is negative
-	jumps []jump
+	insns   []insn.Instruction
+	marks   []int // position of each label; unbound is negative
+	jumps   []jump
+	kept    int // position of the instruction emitted with Keep, plus one
+	targets []int
 }
 
 type jump struct {
@@ -35,11 +41,27 @@ type jump struct {
 
 const unbound = -1
 
+// Reset empties the patch for another use. What Finish and Targets returned is
+// overwritten.
+func (p *Patch) Reset() {
+	*p = Patch{insns: p.insns[:0], marks: p.marks[:0], jumps: p.jumps[:0], targets: p.targets[:0]}
+}
+
 // Emit appends instructions as they are.
 func (p *Patch) Emit(code ...insn.Instruction) *Patch {
 	p.insns = append(p.insns, code...)
 	return p
 }
+
+// Keep appends an instruction that carries on what the verifier learned about
+// the replaced one: often that instruction itself.
+func (p *Patch) Keep(i insn.Instruction) *Patch {
+	p.kept = len(p.insns) + 1
+	return p.Emit(i)
+}
+
+// Kept is the position of the instruction emitted with Keep.
+func (p *Patch) Kept() (at int, ok bool) { return p.kept - 1, p.kept != 0 }
 
 // Label makes a label to be bound later with Bind.
 func (p *Patch) Label() Label {
@@ -63,25 +85,50 @@ func (p *Patch) Jump(i insn.Instruction, to Label) *Patch {
 	return p.Emit(i)
 }
 
+// Close makes End, for the jumps emitted so far, the next instruction: what
+// follows is part of the patch, but no longer of the piece that End belonged
+// to. It lets a patch be continued by somebody who did not write its beginning.
+func (p *Patch) Close() *Patch {
+	here := p.Label()
+	for n := range p.jumps {
+		if p.jumps[n].to == End {
+			p.jumps[n].to = here
+		}
+	}
+	return p.Bind(here)
+}
+
 // Len is the number of instruction slots so far.
 func (p *Patch) Len() int { return len(p.insns) }
 
-// Finish resolves the symbolic jumps and returns the instructions. An unbound
-// label or a jump out of the 16-bit range is an error of the patch's author.
+// At is the instruction in slot n, as it was emitted.
+func (p *Patch) At(n int) insn.Instruction { return p.insns[n] }
+
+// Finish resolves the symbolic jumps and returns the instructions; jumps to
+// Target are left to the caller ([Patch.Targets]). An unbound label or a jump
+// out of the 16-bit range is an error of the patch's author.
 func (p *Patch) Finish() ([]insn.Instruction, error) {
+	p.targets = p.targets[:0]
 	for _, j := range p.jumps {
 		target := len(p.insns)
-		if j.to != End {
-			if int(j.to) >= len(p.marks) || p.marks[j.to] == unbound {
-				return nil, fmt.Errorf("patch: the jump at %d goes to a label that was never bound", j.at)
-			}
+		switch {
+		case j.to == Target:
+			p.targets = append(p.targets, j.at)
+			continue
+		case j.to == End:
+		case int(j.to) >= len(p.marks) || j.to < 0 || p.marks[j.to] == unbound:
+			return nil, fmt.Errorf("patch: the jump at %d goes to a label that was never bound", j.at)
+		default:
 			target = p.marks[j.to]
 		}
-		off := target - j.at - 1
-		if off != int(int16(off)) {
-			return nil, fmt.Errorf("patch: the jump at %d is %d instructions long", j.at, off)
+		i, ok := p.insns[j.at].WithJumpOffset(int32(target - j.at - 1))
+		if !ok {
+			return nil, fmt.Errorf("patch: the jump at %d is %d instructions long", j.at, target-j.at-1)
 		}
-		p.insns[j.at] = p.insns[j.at].WithOff(int16(off))
+		p.insns[j.at] = i
 	}
 	return p.insns, nil
 }
+
+// Targets are the positions of the jumps to Target, once the patch is finished.
+func (p *Patch) Targets() []int { return p.targets }
