@@ -74,19 +74,18 @@ func (g Group) String() string {
 	return fmt.Sprintf("Group(%d)", uint8(g))
 }
 
-// Release is a Linux release.
-type Release struct{ Major, Minor uint8 }
+// Release is a Linux release: the major number in the upper byte, the minor one
+// in the lower. Later releases are greater.
+type Release uint16
+
+// LinuxRelease returns the release with this major and minor number.
+func LinuxRelease(major, minor uint8) Release { return Release(major)<<8 | Release(minor) }
 
 // String returns the release as "6.18".
-func (r Release) String() string { return fmt.Sprintf("%d.%d", r.Major, r.Minor) }
-
-// AtMost reports whether r is o or came before it.
-func (r Release) AtMost(o Release) bool {
-	return r.Major < o.Major || r.Major == o.Major && r.Minor <= o.Minor
-}
+func (r Release) String() string { return fmt.Sprintf("%d.%d", r>>8, r&0xff) }
 
 // Reference is the Linux release whose behaviour this module follows.
-var Reference = Release{6, 18}
+const Reference Release = 6<<8 | 18
 
 // Field names a field of an instruction.
 type Field uint8
@@ -192,7 +191,7 @@ func (i Instruction) Form() *Form {
 func KnownOpcode(op uint8) bool {
 	for n := range table[op] {
 		f := &table[op][n]
-		if f.defined() && f.Group != GroupInternal && f.Since.AtMost(Reference) {
+		if f.defined() && f.Group != GroupInternal && f.Since <= Reference {
 			return true
 		}
 	}

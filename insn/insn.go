@@ -153,7 +153,7 @@ func (i Instruction) IsLoadAcquire() bool { return i.IsAtomic() && i.Imm() == At
 func (i Instruction) IsStoreRelease() bool { return i.IsAtomic() && i.Imm() == AtomicStoreRel }
 
 // IsCall reports whether i is a call of any kind.
-func (i Instruction) IsCall() bool { return i.Op()&^SrcMask == ClassJMP|JmpCALL }
+func (i Instruction) IsCall() bool { return i.Op() == ClassJMP|JmpCALL }
 
 // IsHelperCall reports whether i calls a helper; Imm is its id.
 func (i Instruction) IsHelperCall() bool {

@@ -27,7 +27,7 @@ func TestLLVMSyntax(t *testing.T) {
 	var want []insn.Instruction
 	var input strings.Builder
 	for _, f := range insn.Forms() {
-		if f.Group == insn.GroupInternal || f.Wide() || llvmLosesOperands[f.Name] || !f.Since.AtMost(insn.Release{Major: 6, Minor: 9}) {
+		if f.Group == insn.GroupInternal || f.Wide() || llvmLosesOperands[f.Name] || f.Since > insn.LinuxRelease(6, 9) {
 			continue
 		}
 		for range 3 {

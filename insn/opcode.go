@@ -50,8 +50,6 @@ const (
 
 	// OpcodeTailCall is a JMP: the tail call helper as an instruction.
 	OpcodeTailCall uint8 = ClassJMP | 0xf0
-	// OpcodeCallArgs is a JMP: a call between subprograms in the interpreter.
-	OpcodeCallArgs uint8 = ClassJMP | 0xe0
 	// OpcodeNospec is an ST: a barrier against speculation.
 	OpcodeNospec uint8 = ClassST | 0xc0
 	// OffPercpu in a 64-bit register move turns a per-CPU offset into an address.

@@ -73,9 +73,9 @@ func (p *Printer) AppendXlated(dst []byte, prog []Instruction, opcodes bool) []b
 		dst = append(p.AppendText(dst, i, next), '\n')
 		wide := i.IsWide() && n+1 < len(prog)
 		if opcodes {
-			dst = appendBytes(append(dst, "       "...), i)
+			dst = AppendRaw(append(dst, "       "...), i)
 			if wide {
-				dst = appendBytes(append(dst, ' '), next)
+				dst = AppendRaw(append(dst, ' '), next)
 			}
 			dst = append(dst, '\n')
 		}
@@ -87,9 +87,7 @@ func (p *Printer) AppendXlated(dst []byte, prog []Instruction, opcodes bool) []b
 }
 
 // AppendRaw appends the eight bytes of i to dst as bpftool prints them.
-func AppendRaw(dst []byte, i Instruction) []byte { return appendBytes(dst, i) }
-
-func appendBytes(dst []byte, i Instruction) []byte {
+func AppendRaw(dst []byte, i Instruction) []byte {
 	for n := range Size {
 		if n > 0 {
 			dst = append(dst, ' ')

@@ -16,31 +16,31 @@ type origin struct {
 
 // The origins, by the release that introduced them.
 var (
-	base32   = origin{GroupBase32, 1, Release{3, 18}}
-	base64   = origin{GroupBase64, 1, Release{3, 18}}
-	divmul32 = origin{GroupDivMul32, 1, Release{3, 18}}
-	divmul64 = origin{GroupDivMul64, 1, Release{3, 18}}
-	packet   = origin{GroupPacket, 1, Release{3, 18}}
-	lessThan = origin{GroupBase64, 2, Release{4, 14}} // JLT, JLE, JSLT, JSLE
-	jmp32    = origin{GroupBase32, 3, Release{5, 1}}
-	xadd32   = origin{GroupAtomic32, 1, Release{3, 18}}
-	xadd64   = origin{GroupAtomic64, 1, Release{3, 18}}
-	atomic32 = origin{GroupAtomic32, 3, Release{5, 12}}
-	atomic64 = origin{GroupAtomic64, 3, Release{5, 12}}
-	v4base32 = origin{GroupBase32, 4, Release{6, 6}}
-	v4base64 = origin{GroupBase64, 4, Release{6, 6}}
-	v4div32  = origin{GroupDivMul32, 4, Release{6, 6}}
-	v4div64  = origin{GroupDivMul64, 4, Release{6, 6}}
-	arena    = origin{GroupLinux, 4, Release{6, 9}}
-	acqRel   = origin{GroupLinux, 4, Release{6, 15}}
-	indirect = origin{GroupLinux, 4, Release{6, 19}}
+	base32   = origin{GroupBase32, 1, LinuxRelease(3, 18)}
+	base64   = origin{GroupBase64, 1, LinuxRelease(3, 18)}
+	divmul32 = origin{GroupDivMul32, 1, LinuxRelease(3, 18)}
+	divmul64 = origin{GroupDivMul64, 1, LinuxRelease(3, 18)}
+	packet   = origin{GroupPacket, 1, LinuxRelease(3, 18)}
+	lessThan = origin{GroupBase64, 2, LinuxRelease(4, 14)} // JLT, JLE, JSLT, JSLE
+	jmp32    = origin{GroupBase32, 3, LinuxRelease(5, 1)}
+	xadd32   = origin{GroupAtomic32, 1, LinuxRelease(3, 18)}
+	xadd64   = origin{GroupAtomic64, 1, LinuxRelease(3, 18)}
+	atomic32 = origin{GroupAtomic32, 3, LinuxRelease(5, 12)}
+	atomic64 = origin{GroupAtomic64, 3, LinuxRelease(5, 12)}
+	v4base32 = origin{GroupBase32, 4, LinuxRelease(6, 6)}
+	v4base64 = origin{GroupBase64, 4, LinuxRelease(6, 6)}
+	v4div32  = origin{GroupDivMul32, 4, LinuxRelease(6, 6)}
+	v4div64  = origin{GroupDivMul64, 4, LinuxRelease(6, 6)}
+	arena    = origin{GroupLinux, 4, LinuxRelease(6, 9)}
+	acqRel   = origin{GroupLinux, 4, LinuxRelease(6, 15)}
+	indirect = origin{GroupLinux, 4, LinuxRelease(6, 19)}
 	internal = origin{group: GroupInternal}
 	textOnly = origin{}
 )
 
 // in returns the origin o as of another release.
 func (o origin) in(major, minor uint8) origin {
-	o.since = Release{major, minor}
+	o.since = LinuxRelease(major, minor)
 	return o
 }
 
@@ -397,7 +397,7 @@ func atomicForms() (forms []Form) {
 		f.Name, f.text, f.alt = "probe_"+f.Name, "probe "+f.text, nil
 		f.Opcode = f.Opcode&^ModeMask | ModeProbeAtomic
 		f.value = f.value.WithOp(f.Opcode)
-		f.Group, f.CPU, f.Since = GroupInternal, 0, Release{}
+		f.Group, f.CPU, f.Since = GroupInternal, 0, 0
 		forms = append(forms, f)
 	}
 	for n := range forms {

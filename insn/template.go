@@ -3,6 +3,7 @@ package insn
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // A template is the text of a form with a directive for each operand. It drives
@@ -38,22 +39,25 @@ type elem struct {
 }
 
 // splitTemplate cuts a template into literal text and directives.
-func splitTemplate(text string) (elems []elem) {
+func splitTemplate(text string) []elem {
+	elems := make([]elem, 0, 2*strings.Count(text, "%")+1)
 	lit := ""
-	for n := 0; n < len(text); n++ {
-		if text[n] != '%' {
-			lit += text[n : n+1]
-			continue
+	for text != "" {
+		before, after, found := strings.Cut(text, "%")
+		lit += before
+		if !found {
+			break
 		}
-		n++
-		if text[n] == '%' {
+		verb := after[0]
+		text = after[1:]
+		if verb == '%' {
 			lit += "%"
 			continue
 		}
 		if lit != "" {
 			elems, lit = append(elems, elem{lit: lit}), ""
 		}
-		elems = append(elems, elem{verb: text[n]})
+		elems = append(elems, elem{verb: verb})
 	}
 	if lit != "" {
 		elems = append(elems, elem{lit: lit})
