@@ -225,7 +225,7 @@ func (a *Array) ForEach(c *exec.CPU, visit func(key, value uint64) bool) (int64,
 }
 
 func (a *Array) Lookup(key, value []byte, flags uint64) errno.Errno {
-	if e := a.lockFlag(flags); e != 0 {
+	if e := a.readFlags(flags); e != 0 {
 		return e
 	}
 	v := a.at(index(key))

@@ -56,8 +56,9 @@ type Program interface {
 }
 
 // Syscall is the face that bpf(2) calls. Keys have Spec.KeySize bytes, values
-// ValueSizeUser. Flags are checked here, except for those bits that the
-// commands themselves refuse (flags & ~BPF_F_LOCK of a lookup).
+// ValueSizeUser. Flags are checked here; the kernel checks those of a lookup and
+// BPF_F_LOCK of an update before it reads the key, so the layer above may ask
+// [FlagsOK] first.
 type Syscall interface {
 	// ValueSizeUser is the size of a value in user memory (bpf_map_value_size).
 	ValueSizeUser() uint32
@@ -160,4 +161,15 @@ const (
 // verifier accepted. It panics on anything else.
 func FromAddr(m *exec.Machine, addr uint64) Map {
 	return m.Object(uint32(mem.Load32(addr + HeaderHandle))).(*base).self
+}
+
+// FlagsOK makes the checks of flags that the element commands make before they
+// touch the caller's memory: of a lookup if write is false, of an update
+// otherwise.
+func FlagsOK(m Map, flags uint64, write bool) errno.Errno {
+	b := m.(interface{ common() *base }).common()
+	if write {
+		return b.lockFlag(flags)
+	}
+	return b.readFlags(flags)
 }

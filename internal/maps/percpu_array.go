@@ -63,7 +63,7 @@ func (a *PercpuArray) ForEach(c *exec.CPU, visit func(key, value uint64) bool) (
 func (a *PercpuArray) ValueSizeUser() uint32 { return uint32(a.percpu.size * a.percpu.cpus) }
 
 func (a *PercpuArray) Lookup(key, value []byte, flags uint64) errno.Errno {
-	if e := a.lockFlag(flags); e != 0 {
+	if e := a.readFlags(flags); e != 0 {
 		return e
 	}
 	v := a.slots.at(index(key))

@@ -227,7 +227,7 @@ func (t *table) Delete(key []byte) errno.Errno { return t.remove(t.sysSlot(), ke
 
 // LookupAndDelete implements [Syscall].
 func (t *table) LookupAndDelete(key, value []byte, flags uint64) errno.Errno {
-	if e := t.lockFlag(flags); e != 0 {
+	if e := t.readFlags(flags); e != 0 {
 		return e
 	}
 	return t.remove(t.sysSlot(), key, value, flags)
@@ -256,7 +256,7 @@ func (t *table) remove(slot int, key, out []byte, flags uint64) errno.Errno {
 // Lookup implements [Syscall]. It holds the bucket's lock, since no grace period
 // waits for system calls.
 func (t *table) Lookup(key, value []byte, flags uint64) errno.Errno {
-	if e := t.lockFlag(flags); e != 0 {
+	if e := t.readFlags(flags); e != 0 {
 		return e
 	}
 	hash := t.hash(key)

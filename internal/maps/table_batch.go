@@ -22,10 +22,10 @@ type bucketBuf struct {
 // batch mirrors __htab_map_lookup_and_delete_batch: whole buckets are handed
 // over, and the batch token is the number of the next bucket.
 func (t *table) batch(b *Batch, del bool) errno.Errno {
-	done, e := b.begin(t.self)
 	if b.Flags != 0 {
 		return errno.EINVAL
 	}
+	done, e := b.begin(t.self)
 	if done {
 		return e
 	}
