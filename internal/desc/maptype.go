@@ -36,6 +36,11 @@ type Map struct {
 	// block: where the block lies and how far the elements are apart. It is nil
 	// in an Inner template, whose block is not that of the maps inside.
 	Array *ArrayLayout
+
+	// Slots is set for maps whose elements are 8-byte words, 0 where empty: of an
+	// array of maps the address of the inner map, which is what a lookup gives;
+	// of a prog array what its programs show to machine code.
+	Slots *ArrayLayout
 }
 
 // ArrayLayout says how the elements of an array-like map lie in memory.

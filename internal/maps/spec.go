@@ -79,7 +79,7 @@ func (s *Spec) desc(addr uint64) desc.Map {
 // on where d itself lies.
 func template(d *desc.Map) *desc.Map {
 	t := *d
-	t.ID, t.Addr, t.Array = 0, 0, nil
+	t.ID, t.Addr, t.Array, t.Slots = 0, 0, nil, nil
 	t.ValueAddr = func(uint32) (uint64, bool) { return 0, false }
 	t.Frozen = func() bool { return false }
 	return &t

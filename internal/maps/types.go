@@ -35,10 +35,15 @@ type TypeInfo struct {
 
 // types is the table of map types in the order of enum bpf_map_type.
 var types = [...]TypeInfo{
-	uapi.BPF_MAP_TYPE_HASH:         {SpinLock: true, check: hashCheck, create: newHash},
-	uapi.BPF_MAP_TYPE_ARRAY:        {SpinLock: true, check: arrayCheck, create: newArray},
-	uapi.BPF_MAP_TYPE_PERCPU_HASH:  {check: hashCheck, create: newPercpuHash},
-	uapi.BPF_MAP_TYPE_PERCPU_ARRAY: {check: arrayCheck, create: newPercpuArray},
+	uapi.BPF_MAP_TYPE_HASH:             {SpinLock: true, check: hashCheck, create: newHash},
+	uapi.BPF_MAP_TYPE_ARRAY:            {SpinLock: true, check: arrayCheck, create: newArray},
+	uapi.BPF_MAP_TYPE_PROG_ARRAY:       {FD: true, check: fdCheck, create: newProgArray},
+	uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY: {FD: true, check: fdCheck, create: newPerfEventArray},
+	uapi.BPF_MAP_TYPE_PERCPU_HASH:      {check: hashCheck, create: newPercpuHash},
+	uapi.BPF_MAP_TYPE_PERCPU_ARRAY:     {check: arrayCheck, create: newPercpuArray},
+	uapi.BPF_MAP_TYPE_QUEUE:            {Priv: PrivBPF, check: queueCheck, create: newQueue},
+	uapi.BPF_MAP_TYPE_STACK:            {Priv: PrivBPF, check: queueCheck, create: newQueue},
+	uapi.BPF_MAP_TYPE_RINGBUF:          {check: ringbufCheck, create: newRingbuf},
 }
 
 // Types are the map types that skep has, in the order of enum bpf_map_type.
