@@ -17,7 +17,9 @@ type base struct {
 	addr   uint64
 	handle uint32
 	owned  []uint64 // allocations that live as long as the map
-	self   Map
+	// template is what the maps inside a map of maps look like.
+	template *Spec
+	self     Map
 }
 
 func newBase(m *exec.Machine, spec Spec) (*base, error) {
