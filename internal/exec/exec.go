@@ -39,9 +39,9 @@ type Image interface {
 // ProgArray is a map of programs as tail calls see it: the Go side of the
 // object whose address a program has in R2 ([Machine.ObjectAt]).
 type ProgArray interface {
-	// Slot is the program at an index, nil where there is none or the index is
+	// Image is the program at an index, nil where there is none or the index is
 	// out of range. It is called by concurrent runs.
-	Slot(index uint32) Image
+	Image(index uint32) Image
 }
 
 // PacketRange is implemented by the run state ([CPU.Run]) of program types that

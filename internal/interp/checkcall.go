@@ -90,7 +90,7 @@ func (w *walk) tailCall() {
 		w.violation("a tail call through %#x, which is no prog array", w.reg[2])
 	}
 	top := &w.frames[len(w.frames)-1]
-	target, ok := slots.Slot(uint32(w.reg[3])).(*checkImage)
+	target, ok := slots.Image(uint32(w.reg[3])).(*checkImage)
 	if !ok || c.TailCalls >= exec.MaxTailCalls || top.fp-c.StackBase < target.stack {
 		w.at++
 		w.reg[0] = garbage

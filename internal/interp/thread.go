@@ -75,7 +75,7 @@ func tailTarget(c *exec.CPU, array, index, fp uint64) *image {
 	if !ok {
 		return nil
 	}
-	target, ok := slots.Slot(uint32(index)).(*image)
+	target, ok := slots.Image(uint32(index)).(*image)
 	if !ok || fp-c.StackBase < target.stack {
 		return nil
 	}

@@ -59,6 +59,15 @@ func (b *base) release() {
 	b.owned = nil
 }
 
+// Image implements [exec.ProgArray] for the Go side of a map's header: what a
+// tail call to slot i goes on with, nil where the map is no prog array.
+func (b *base) Image(i uint32) exec.Image {
+	if a, ok := b.self.(*ProgArray); ok {
+		return a.Image(i)
+	}
+	return nil
+}
+
 // Free implements [Map].
 func (b *base) Free() { b.m.Defer(b.release) }
 

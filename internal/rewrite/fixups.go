@@ -147,23 +147,14 @@ func tailCall(p *program) error {
 			p.Insns[at] = i
 			return nil
 		}
-		if fact.Map == nil || fact.MapPoisoned {
+		if fact.Map == nil || fact.Map.Slots == nil || fact.MapPoisoned {
 			return errno.Errorf(errno.EINVAL, "tail_call abusing map_ptr")
 		}
 		code := p.patch()
 		code.Jump(insn.JumpImm(insn.JmpGE, insn.R3, int32(fact.Map.MaxEntries), 0), patch.End)
-		code.Emit(insn.ALU32Imm(insn.OpAnd, insn.R3, indexMask(fact.Map.MaxEntries)))
+		code.Emit(insn.ALU32Imm(insn.OpAnd, insn.R3, int32(fact.Map.Slots.Mask)))
 		return p.replace(at, code.Keep(i))
 	})
-}
-
-// indexMask bounds an index below n under speculation.
-func indexMask(n uint32) int32 {
-	mask := uint64(1)
-	for mask < uint64(n) {
-		mask <<= 1
-	}
-	return int32(uint32(mask - 1))
 }
 
 // maxLoops is BPF_MAX_LOOPS: how often the may_goto instructions of one call of

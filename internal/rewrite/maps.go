@@ -20,16 +20,22 @@ func mapLookup(p *program) error {
 			return nil
 		}
 		m := fact.Map
-		if m == nil || fact.MapPoisoned || m.Array == nil || m.Array.CPUStride != 0 {
+		if m == nil || fact.MapPoisoned {
 			return nil
 		}
-		return p.replace(at, elementAddress(p.patch(), m))
+		switch {
+		case m.Array != nil && m.Array.CPUStride == 0:
+			return p.replace(at, elementAddress(p.patch(), m, m.Array))
+		case m.Slots != nil && m.Type == uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:
+			return p.replace(at, elementAddress(p.patch(), m, m.Slots))
+		}
+		return nil
 	})
 }
 
-func elementAddress(code *patch.Patch, m *desc.Map) *patch.Patch {
+func elementAddress(code *patch.Patch, m *desc.Map, layout *desc.ArrayLayout) *patch.Patch {
 	const element, block, key = insn.R0, insn.R1, insn.R2
-	none, layout := code.Label(), m.Array
+	none := code.Label()
 	if distance := int64(layout.Base - m.Addr); distance >= 0 && distance <= math.MaxInt32 {
 		code.Emit(insn.ALU64Imm(insn.OpAdd, block, int32(distance)))
 	} else {
