@@ -1,0 +1,121 @@
+package skep
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/skep-ebpf/skep/internal/loader"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// LoadOptions say how an object is loaded.
+type LoadOptions struct {
+	// Programs names the programs to load; nil: all of them.
+	Programs []string
+	// LogLevel is the verifier's: 1 the last path, 2 every instruction, 4
+	// statistics, or-ed. A rejected program has a log of level 1 in any case.
+	LogLevel uint32
+	// LogSize is the room for a log in bytes; 0: 1 MiB.
+	LogSize int
+	// KernelTypes is BTF to resolve CO-RE relocations against; nil: skep's own
+	// kernel types.
+	KernelTypes io.ReaderAt
+}
+
+// Collection is an object file that was loaded.
+type Collection struct {
+	// Programs and Maps by their names in the object. Data sections are maps too
+	// (".rodata", ".bss").
+	Programs map[string]*Program
+	Maps     map[string]*Map
+	// Order has the programs' names in the order of the file.
+	Order []string
+
+	inst *loader.Instance
+}
+
+// LoadFile reads an ELF object, creates its maps and loads its programs as the
+// kernel's own task. A rejected program is a [*VerifierError]; nothing is left
+// behind then.
+func (k *Kernel) LoadFile(path string, opt *LoadOptions) (*Collection, error) {
+	obj, err := loader.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return k.root.load(obj, opt)
+}
+
+// Load is LoadFile for an object in memory; name is what it is called.
+func (k *Kernel) Load(name string, object []byte, opt *LoadOptions) (*Collection, error) {
+	obj, err := loader.Read(name, object)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return k.root.load(obj, opt)
+}
+
+func (t *Task) load(obj *loader.Object, opt *LoadOptions) (*Collection, error) {
+	if opt == nil {
+		opt = &LoadOptions{}
+	}
+	types, err := kernelTypes(opt.KernelTypes)
+	if err != nil {
+		return nil, err
+	}
+	inst, err := obj.New(caller{t}, loader.Options{LogLevel: opt.LogLevel, LogSize: opt.LogSize, KernelTypes: types})
+	if err != nil {
+		return nil, err
+	}
+	c := &Collection{Programs: map[string]*Program{}, Maps: map[string]*Map{}, Order: obj.Programs, inst: inst}
+	if err := c.fill(t, opt.Programs); err != nil {
+		inst.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Collection) fill(t *Task, names []string) error {
+	if names == nil {
+		names = c.Order
+	}
+	for _, name := range names {
+		p, err := c.inst.Program(name)
+		if err != nil {
+			return rejected(err)
+		}
+		c.Programs[name] = &Program{task: t, fd: p.FD, Name: name, Section: p.Spec.SectionName,
+			Type: uapi.ProgType(p.Spec.Type).LibName(), Log: p.Log}
+	}
+	if err := c.inst.LoadSlots(); err != nil {
+		return rejected(err)
+	}
+	for name, m := range c.inst.Maps {
+		wrapped, err := newMap(t, name, m)
+		if err != nil {
+			return err
+		}
+		c.Maps[name] = wrapped
+	}
+	return nil
+}
+
+// Close closes the collection's fds. What is pinned lives on.
+func (c *Collection) Close() error {
+	c.inst.Close()
+	return nil
+}
+
+// kernelTypes reads BTF to relocate against.
+func kernelTypes(r io.ReaderAt) (*btf.Spec, error) {
+	if r == nil {
+		r = bytes.NewReader(ownTypes())
+	}
+	spec, err := btf.LoadSpecFromReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's BTF: %w", err)
+	}
+	return spec, nil
+}

@@ -1,0 +1,160 @@
+package abi
+
+import (
+	"encoding/binary"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/load"
+	"github.com/skep-ebpf/skep/internal/object"
+	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/uapi"
+	"github.com/skep-ebpf/skep/internal/usermem"
+	"github.com/skep-ebpf/skep/internal/verifier"
+)
+
+const (
+	progLogTrueSize = 140 // where PROG_LOAD leaves the size of its log
+	maxLicense      = 128
+	insnSize        = 8
+)
+
+// progLoad mirrors bpf_prog_load: what may not be loaded is refused before
+// anything is copied, and a failed copy leaves nothing behind.
+func progLoad(c *call) (int, error) {
+	var a uapi.ProgLoadAttr
+	a.Decode(c.attr[:])
+	if err := c.Loader.Check(&a, c.task.Creds); err != nil {
+		return -1, err
+	}
+	r := &load.Request{Task: c.task, Attr: &a, Context: c.ctx}
+	if err := c.copyProgram(&a, r); err != nil {
+		return -1, err
+	}
+	var err error
+	if r.Log, err = verifier.NewLog(a.LogLevel, a.LogSize); err != nil || (a.LogBuf != 0) != (a.LogSize != 0) {
+		return -1, errno.Errorf(errno.EINVAL, "the log's level, buffer and size do not go together")
+	}
+	if r.BTF, err = c.progBTF(&a); err != nil {
+		return -1, err
+	}
+	if r.BTF != nil {
+		defer r.BTF.Put()
+	}
+	if err := c.copyInfo(&a, r); err != nil {
+		return -1, err
+	}
+	p, err := c.Loader.Program(r)
+	if lerr := c.finishLog(r.Log, a.LogBuf, progLogTrueSize); lerr != nil {
+		if err == nil {
+			p.Put()
+		}
+		return -1, lerr
+	}
+	if err != nil {
+		return -1, err
+	}
+	return c.install(p, object.AccessBoth)
+}
+
+func (c *call) copyProgram(a *uapi.ProgLoadAttr, r *load.Request) error {
+	code := make([]byte, a.InsnCnt*insnSize)
+	if err := c.mem.Read(a.Insns, code); err != nil {
+		return err
+	}
+	var err error
+	if r.Insns, err = insn.Decode(code); err != nil {
+		return err
+	}
+	license, whole, err := usermem.String(c.mem, a.License, maxLicense)
+	if err != nil {
+		return err
+	}
+	if whole {
+		r.License = license
+	} else {
+		r.License = license[:maxLicense-1]
+	}
+	if c.Loader.Types(a.ProgType) == nil {
+		return errno.Errorf(errno.EINVAL, "programs of type %v are not supported", a.ProgType)
+	}
+	r.Name, err = object.CheckName(a.ProgName[:])
+	return err
+}
+
+func (c *call) progBTF(a *uapi.ProgLoadAttr) (*object.BTF, error) {
+	if a.FuncInfoCnt == 0 && a.LineInfoCnt == 0 && a.CoreReloCnt == 0 {
+		return nil, nil
+	}
+	b, _, err := lookup[*object.BTF](c, a.ProgBTFFD, object.KindBTF)
+	if err == nil && b.Kernel {
+		b.Put()
+		return nil, errno.Errorf(errno.EACCES, "the kernel's own BTF cannot describe a program")
+	}
+	return b, err
+}
+
+// maxRecord is the largest record of function, line or relocation information
+// that is looked at (MAX_FUNCINFO_REC_SIZE and its kin).
+const maxRecord = 252
+
+// copyInfo copies the records in whose size is sound; the verifier judges.
+// There cannot be more valid ones than instructions, so no more are copied.
+func (c *call) copyInfo(a *uapi.ProgLoadAttr, r *load.Request) error {
+	for _, x := range []struct {
+		to          *prog.InfoRecords
+		addr        uint64
+		size, count uint32
+	}{
+		{&r.FuncInfo, a.FuncInfo, a.FuncInfoRecSize, a.FuncInfoCnt},
+		{&r.LineInfo, a.LineInfo, a.LineInfoRecSize, a.LineInfoCnt},
+		{&r.CoreRelo, a.CoreRelos, a.CoreReloRecSize, a.CoreReloCnt},
+	} {
+		*x.to = prog.InfoRecords{RecSize: x.size, Count: x.count}
+		if x.count == 0 || x.size == 0 || x.size > maxRecord || x.size%4 != 0 {
+			continue
+		}
+		x.to.Data = make([]byte, min(x.count, a.InsnCnt+1)*x.size)
+		if err := c.mem.Read(x.addr, x.to.Data); err != nil {
+			return err
+		}
+	}
+	if a.FDArray != 0 {
+		r.FDArray = func(i int) (int32, error) {
+			fd, err := usermem.Uint32(c.mem, a.FDArray+4*uint64(i))
+			return int32(fd), err
+		}
+	}
+	return nil
+}
+
+// progBindMap mirrors bpf_prog_bind_map.
+func progBindMap(c *call) (int, error) {
+	var a uapi.ProgBindMapAttr
+	a.Decode(c.attr[:])
+	if a.Flags != 0 {
+		return -1, errno.Errorf(errno.EINVAL, "unknown flags %#x", a.Flags)
+	}
+	p, err := c.progFD(a.ProgFD)
+	if err != nil {
+		return -1, err
+	}
+	defer p.Put()
+	m, _, err := c.mapFD(a.MapFD)
+	if err != nil {
+		return -1, err
+	}
+	p.Bind(m)
+	return 0, nil
+}
+
+// enableStats mirrors bpf_enable_stats: statistics are on while the fd lives.
+func enableStats(c *call) (int, error) {
+	if err := c.need(object.CapSysAdmin, "CAP_SYS_ADMIN"); err != nil {
+		return -1, err
+	}
+	if kind := binary.LittleEndian.Uint32(c.attr[:]); kind != uapi.BPF_STATS_RUN_TIME {
+		return -1, errno.Errorf(errno.EINVAL, "there are no statistics of type %d", kind)
+	}
+	return c.task.Install(c.Registry.OpenSpecial("bpf-stats", c.Stats.Enable()))
+}

@@ -1,0 +1,132 @@
+// Package load is PROG_LOAD: it takes a program from bytes to a running image.
+// Read this first to see the way of a program:
+//
+//	Check     may this caller load such a program at all?
+//	Program   raw → verified (verifier) → rewritten (rewrite) → image (engine)
+//	          → registered (object)
+//
+// It is the one package that sees the verifier, the rewriter and the engines
+// together.
+package load
+
+import (
+	"context"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/object"
+	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/rewrite"
+	"github.com/skep-ebpf/skep/internal/uapi"
+	"github.com/skep-ebpf/skep/internal/verifier"
+)
+
+// Loader makes programs for one kernel.
+type Loader struct {
+	Machine  *exec.Machine
+	Registry *object.Registry
+	Stats    *object.Stats
+	Engine   exec.Engine
+	// Link is what images are linked against: the bodies of helpers.
+	Link *exec.Env
+	// Types finds a program type, nil for one that skep does not have.
+	Types func(uapi.ProgType) *desc.ProgType
+	// UnprivilegedDisabled is kernel.unprivileged_bpf_disabled != 0.
+	UnprivilegedDisabled bool
+	// Record keeps the verifier's states for the checking interpreter.
+	Record bool
+	// Dump receives the program after each rewriting pass; nil for none.
+	Dump func(pass string, code []insn.Instruction)
+}
+
+// Request is a program to load, copied in.
+type Request struct {
+	Task    *object.Task
+	Attr    *uapi.ProgLoadAttr
+	Name    string
+	License string
+	Insns   []insn.Instruction
+	// BTF of the program, nil without; the program takes a reference of its own.
+	BTF                          *object.BTF
+	FuncInfo, LineInfo, CoreRelo prog.InfoRecords
+	// FDArray reads an element of the array of fds; nil without.
+	FDArray func(index int) (int32, error)
+	Log     *verifier.Log
+	// Context ends a long verification; nil: never.
+	Context context.Context
+}
+
+// Program verifies, translates and registers a program. The caller holds the
+// first reference to the result.
+func (l *Loader) Program(r *Request) (*object.Prog, error) {
+	typ := l.Types(r.Attr.ProgType)
+	if typ == nil {
+		return nil, errno.Errorf(errno.EINVAL, "programs of type %v are not supported", r.Attr.ProgType)
+	}
+	raw := l.raw(r)
+	held := newHeldMaps(r.Task)
+	verified, err := l.verify(r, typ, raw, held)
+	if err != nil {
+		held.putAll()
+		return nil, err
+	}
+	p, err := l.finish(r, raw, verified)
+	if err != nil {
+		held.putAll()
+		return nil, err
+	}
+	if r.BTF != nil {
+		r.BTF.Get()
+		p.BTF = r.BTF
+	}
+	return p, p.Register(l.Registry, l.Machine, held.take(verified.Maps))
+}
+
+func (l *Loader) raw(r *Request) *prog.Raw {
+	raw := &prog.Raw{
+		Info: desc.ProgInfo{
+			Type: r.Attr.ProgType, ExpectedAttach: r.Attr.ExpectedAttachType, Flags: r.Attr.ProgFlags,
+			GPL: GPLCompatible(r.License), Caps: caps(r.Task.Creds.Caps),
+		},
+		Name: r.Name, Insns: r.Insns,
+		FuncInfo: r.FuncInfo, LineInfo: r.LineInfo, CoreRelo: r.CoreRelo,
+		AttachBTFID: r.Attr.AttachBTFID,
+	}
+	if r.BTF != nil {
+		raw.BTF = r.BTF.BTF
+	}
+	return raw
+}
+
+func caps(s object.CapSet) desc.Caps {
+	return desc.Caps{
+		BPF: s.Has(object.CapBPF), Perfmon: s.Has(object.CapPerfmon),
+		NetAdmin: s.Has(object.CapNetAdmin), SysAdmin: s.Has(object.CapSysAdmin),
+	}
+}
+
+func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *heldMaps) (*prog.Verified, error) {
+	return verifier.Verify(raw, &verifier.Env{
+		Type: typ, ResolveMap: held.resolve, FDArray: r.FDArray,
+		Log: r.Log, Record: l.Record, Context: r.Context,
+		Clock: func() int64 { return int64(l.Machine.Clock()) },
+	})
+}
+
+// finish makes the program runnable.
+func (l *Loader) finish(r *Request, raw *prog.Raw, v *prog.Verified) (*object.Prog, error) {
+	code, err := rewrite.Run(v, rewrite.Options{Dump: l.Dump})
+	if err != nil {
+		return nil, err
+	}
+	image, err := l.Engine.Compile(code, l.Link)
+	if err != nil {
+		return nil, err
+	}
+	return &object.Prog{
+		Name: r.Name, Tag: Tag(raw.Insns), LoadTime: l.Machine.BootClock(), UID: r.Task.Creds.UID,
+		GPL: raw.Info.GPL, Code: code, Image: image, Owner: owner(raw, image), Stats: l.Stats,
+	}, nil
+}
