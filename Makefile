@@ -7,7 +7,7 @@ LLVM_STRIP ?= llvm-strip-19
 BPF_ARCH := $(shell uname -m)
 # The prefix map keeps the path of this checkout out of BTF; -g is what makes
 # BTF, and the strip takes DWARF away again.
-BPF_CFLAGS := -O2 -g -target bpf -Wall -Wextra -Werror \
+BPF_CFLAGS := -O2 -g -target bpf -Wall -Wextra -Wno-unused-parameter -Werror \
 	-ffile-prefix-map=$(CURDIR)=. -Iexamples/include \
 	-idirafter /usr/include/$(BPF_ARCH)-linux-gnu
 
@@ -16,7 +16,7 @@ BPF_OBJECTS := $(BPF_SOURCES:.c=.o)
 
 # The instruction set: v3, unless a line below says otherwise.
 BPF_CPU = v3
-examples/loadbalancer/loadbalancer.o: BPF_CPU = v4
+examples/loadbalancer/loadbalancer.o testdata/elf/isa_v4.o: BPF_CPU = v4
 
 .PHONY: bpf
 bpf: $(BPF_OBJECTS)
