@@ -14,7 +14,7 @@ func (g *gen) bounded(f *fn, limit, align int, except uint16) (insn.Reg, []jump)
 	if g.wants("unbounded") {
 		return t, nil
 	}
-	if g.out.Mistake == "bounds" && g.chance(0.7) {
+	if g.out.Mistake == mistakeBounds && g.chance(0.7) {
 		g.mistake = ""
 		return t, g.derive(f, t, limit)
 	}

@@ -7,6 +7,15 @@
 // value, the packet, the context or a map. A program with a [Program].Mistake may
 // be accepted nonetheless, and then may show an address or old stack bytes:
 // compare its verdict, and its result only where two runs of the reference agree.
+// [Compare] does so:
+//
+//	for seed := range seeds {
+//		p := progen.Generate(cfg, seed)
+//		if diff, err := progen.Compare(live, again, engine, p); diff != "" {
+//			small := progen.Shrink(p, 500, stillDiffers)
+//			os.WriteFile(name, []byte(small.Text()), 0o644)
+//		}
+//	}
 package progen
 
 import (

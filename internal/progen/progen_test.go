@@ -167,7 +167,7 @@ func TestParseErrors(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(Generate(Config{}, 1).Text())
+	f.Add("; type: xdp\n; seed: 1\n; map: a array key 4 value 8 entries 4\n; element: 00000000 0102030405060708\n; packet: 0102\n; context: 03\nr1 = map[fd:0] ll\nr0 = 2\nexit\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := Parse(text)
 		if err != nil {
@@ -263,6 +263,35 @@ func TestDiff(t *testing.T) {
 		change(got)
 		if d := Diff(full(), got); d != want {
 			t.Errorf("Diff says %q, want %q", d, want)
+		}
+	}
+}
+
+// fixed is a runner that always says the same.
+type fixed Outcome
+
+func (f fixed) Run(*Program) (*Outcome, error) { return (*Outcome)(&f), nil }
+
+func TestCompare(t *testing.T) {
+	returns := func(v uint32) fixed { return fixed{Runs: []Run{{Retval: v}}} }
+	refuses := fixed{Errno: errno.EACCES}
+	for _, tt := range []struct {
+		name             string
+		mistake          string
+		ref, again, ours fixed
+		differ           bool
+	}{
+		{"agree", "", returns(1), returns(1), returns(1), false},
+		{"differ", "", returns(1), returns(1), returns(2), true},
+		{"a valid program has one result", "", returns(1), returns(3), returns(2), true},
+		{"mistake, result is stable", "mutate", returns(1), returns(1), returns(2), true},
+		{"mistake, result is not stable", "mutate", returns(1), returns(3), returns(2), false},
+		{"mistake, verdict differs", "mutate", returns(1), returns(3), refuses, true},
+		{"bounds are stable", mistakeBounds, returns(1), returns(3), returns(2), true},
+	} {
+		d, err := Compare(tt.ref, tt.again, tt.ours, &Program{Mistake: tt.mistake})
+		if err != nil || (d != "") != tt.differ {
+			t.Errorf("%s: %q, %v", tt.name, d, err)
 		}
 	}
 }

@@ -90,8 +90,11 @@ var mistakes = []string{
 	"null-check", "packet-range", "value-range", "uninit-reg", "uninit-stack", "stack-range",
 	"stack-align", "ctx-offset", "unbounded", "pointer-arithmetic", "bad-op", "shift-range",
 	"div-zero", "infinite-loop", "helper-arg", "no-exit", "mutate", "mutate", "delete",
-	"bounds", "bounds", "bounds", "bounds",
+	mistakeBounds, mistakeBounds, mistakeBounds, mistakeBounds,
 }
+
+// mistakeBounds is the number whose bounds only the verifier can tell.
+const mistakeBounds = "bounds"
 
 // mutate changes the finished program at random.
 func (g *gen) mutate() {
