@@ -41,6 +41,8 @@ var types = [...]TypeInfo{
 	uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY: {FD: true, check: fdCheck, create: newPerfEventArray},
 	uapi.BPF_MAP_TYPE_PERCPU_HASH:      {check: hashCheck, create: newPercpuHash},
 	uapi.BPF_MAP_TYPE_PERCPU_ARRAY:     {check: arrayCheck, create: newPercpuArray},
+	uapi.BPF_MAP_TYPE_LRU_HASH:         {Priv: PrivBPF, check: hashCheck, create: newLRUHash},
+	uapi.BPF_MAP_TYPE_LRU_PERCPU_HASH:  {Priv: PrivBPF, check: hashCheck, create: newLRUPercpuHash},
 	uapi.BPF_MAP_TYPE_LPM_TRIE:         {Priv: PrivBPF, check: lpmCheck, create: newLPMTrie},
 	uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:    {FD: true, Inner: true, check: fdCheck, create: newArrayOfMaps},
 	uapi.BPF_MAP_TYPE_HASH_OF_MAPS:     {FD: true, Inner: true, check: hashOfMapsCheck, create: newHashOfMaps},
