@@ -255,7 +255,10 @@ func (c *call) resolver(m *object.Map) maps.Resolver {
 		if err != nil {
 			return nil, errnoOf(err)
 		}
-		f.Close()
+		defer f.Close()
+		if perf, ok := f.Data.(maps.PerfObject); ok {
+			return perf, 0
+		}
 		return nil, errno.EINVAL
 	}
 }

@@ -156,5 +156,5 @@ func enableStats(c *call) (int, error) {
 	if kind := binary.LittleEndian.Uint32(c.attr[:]); kind != uapi.BPF_STATS_RUN_TIME {
 		return -1, errno.Errorf(errno.EINVAL, "there are no statistics of type %d", kind)
 	}
-	return c.task.Install(c.Registry.OpenSpecial("bpf-stats", c.Stats.Enable()))
+	return c.task.Install(c.Registry.OpenSpecial("bpf-stats", nil, c.Stats.Enable()))
 }

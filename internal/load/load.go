@@ -16,6 +16,7 @@ import (
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/prog"
 	"github.com/skep-ebpf/skep/internal/rewrite"
@@ -77,11 +78,30 @@ func (l *Loader) Program(r *Request) (*object.Prog, error) {
 		held.putAll()
 		return nil, err
 	}
+	used := held.take(verified.Maps)
+	if err := tailCalls(p, used); err != nil {
+		p.Image.Close()
+		for _, m := range used {
+			m.Head().Put()
+		}
+		return nil, err
+	}
 	if r.BTF != nil {
 		r.BTF.Get()
 		p.BTF = r.BTF
 	}
-	return p, p.Register(l.Registry, l.Machine, held.take(verified.Maps))
+	return p, p.Register(l.Registry, l.Machine, used)
+}
+
+// tailCalls holds that the program may run programs of the prog arrays that it
+// uses (bpf_check_tail_call).
+func tailCalls(p *object.Prog, used []*object.Map) error {
+	for _, m := range used {
+		if a, ok := m.Map.(*maps.ProgArray); ok && !a.Compatible(p.Owner) {
+			return errno.Errorf(errno.EINVAL, "prog array %s has programs of another kind", m.Name)
+		}
+	}
+	return nil
 }
 
 func (l *Loader) raw(r *Request) *prog.Raw {

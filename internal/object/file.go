@@ -21,6 +21,7 @@ type File struct {
 	Name   string // "bpf-prog", as in /proc/PID/fd
 	Access Access
 	Dir    string // path, for a directory of bpffs
+	Data   any    // what a special file stands for: a perf event's buffer
 
 	onClose  func()
 	refs     atomic.Int32
@@ -35,9 +36,10 @@ func (r *Registry) Open(o Object, access Access) *File {
 		onClose: o.Head().PutUser})
 }
 
-// OpenSpecial makes a file that is no object; onClose runs with its last fd.
-func (r *Registry) OpenSpecial(name string, onClose func()) *File {
-	return r.file(&File{Name: name, Access: AccessBoth, onClose: onClose})
+// OpenSpecial makes a file that is no object; onClose, if any, runs with its
+// last fd.
+func (r *Registry) OpenSpecial(name string, data any, onClose func()) *File {
+	return r.file(&File{Name: name, Access: AccessBoth, Data: data, onClose: onClose})
 }
 
 func (r *Registry) file(f *File) *File {
