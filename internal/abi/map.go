@@ -1,6 +1,7 @@
 package abi
 
 import (
+	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/kbtf"
 	"github.com/skep-ebpf/skep/internal/maps"
@@ -22,7 +23,10 @@ func mapCreate(c *call) (int, error) {
 		Type: a.MapType, KeySize: a.KeySize, ValueSize: a.ValueSize, MaxEntries: a.MaxEntries,
 		Flags: a.MapFlags, NUMANode: a.NumaNode, MapExtra: a.MapExtra,
 		BTFKeyTypeID: a.BTFKeyTypeID, BTFValueTypeID: a.BTFValueTypeID,
-		Unprivileged: !c.capable(object.CapPerfmon),
+		Caps: desc.Caps{
+			BPF: c.capable(object.CapBPF), Perfmon: c.capable(object.CapPerfmon),
+			NetAdmin: c.capable(object.CapNetAdmin), SysAdmin: c.capable(object.CapSysAdmin),
+		},
 	}
 	if e := maps.AllocCheck(&spec); e != 0 {
 		return -1, errno.Errorf(e, "a %s map cannot have key size %d, value size %d, %d entries, flags %#x",

@@ -5,7 +5,6 @@ import (
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
-	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // base is what all maps share: the header, the description, the memory that
@@ -71,7 +70,6 @@ func (b *base) Image(i uint32) exec.Image {
 // Free implements [Map].
 func (b *base) Free() { b.m.Defer(b.release) }
 
-func (b *base) common() *base   { return b }
 func (b *base) Spec() *Spec     { return &b.spec }
 func (b *base) Desc() *desc.Map { return &b.d }
 func (b *base) Addr() uint64    { return b.addr }
@@ -111,19 +109,5 @@ func (b *base) LookupAndDeleteBatch(*Batch) errno.Errno { return errno.ENOTSUPP 
 func (b *base) UpdateBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
 func (b *base) DeleteBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
 
-// lockFlag is the check of BPF_F_LOCK that the commands make before anything
-// else.
-func (b *base) lockFlag(flags uint64) errno.Errno {
-	if flags&uapi.BPF_F_LOCK != 0 && b.spec.SpinLock == nil {
-		return errno.EINVAL
-	}
-	return 0
-}
-
-// readFlags are the checks of the lookup commands.
-func (b *base) readFlags(flags uint64) errno.Errno {
-	if flags&^uapi.BPF_F_LOCK != 0 {
-		return errno.EINVAL
-	}
-	return b.lockFlag(flags)
-}
+func (b *base) lockFlag(flags uint64) errno.Errno  { return b.spec.lockFlag(flags) }
+func (b *base) readFlags(flags uint64) errno.Errno { return b.spec.readFlags(flags) }

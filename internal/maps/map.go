@@ -167,9 +167,8 @@ func FromAddr(m *exec.Machine, addr uint64) Map {
 // touch the caller's memory: of a lookup if write is false, of an update
 // otherwise.
 func FlagsOK(m Map, flags uint64, write bool) errno.Errno {
-	b := m.(interface{ common() *base }).common()
 	if write {
-		return b.lockFlag(flags)
+		return m.Spec().lockFlag(flags)
 	}
-	return b.readFlags(flags)
+	return m.Spec().readFlags(flags)
 }

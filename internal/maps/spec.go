@@ -1,7 +1,10 @@
 package maps
 
 import (
+	"math"
+
 	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
@@ -85,5 +88,24 @@ func template(d *desc.Map) *desc.Map {
 	return &t
 }
 
+// lockFlag is the check of BPF_F_LOCK that the commands make before anything
+// else.
+func (s *Spec) lockFlag(flags uint64) errno.Errno {
+	if flags&uapi.BPF_F_LOCK != 0 && s.SpinLock == nil {
+		return errno.EINVAL
+	}
+	return 0
+}
+
+// readFlags are the checks of the lookup commands.
+func (s *Spec) readFlags(flags uint64) errno.Errno {
+	if flags&^uapi.BPF_F_LOCK != 0 {
+		return errno.EINVAL
+	}
+	return s.lockFlag(flags)
+}
+
 // numa says whether a NUMA node was asked for.
-func (s *Spec) numa() bool { return s.Flags&uapi.BPF_F_NUMA_NODE != 0 }
+func (s *Spec) numa() bool {
+	return s.Flags&uapi.BPF_F_NUMA_NODE != 0 && s.NUMANode != math.MaxUint32
+}

@@ -55,15 +55,15 @@ var types = [...]TypeInfo{
 func Types() []TypeInfo {
 	var out []TypeInfo
 	for i := range types {
-		if t, ok := TypeOf(uapi.MapType(i)); ok {
+		if t, ok := Lookup(uapi.MapType(i)); ok {
 			out = append(out, t)
 		}
 	}
 	return out
 }
 
-// TypeOf returns the description of a map type.
-func TypeOf(t uapi.MapType) (TypeInfo, bool) {
+// Lookup returns the description of a map type.
+func Lookup(t uapi.MapType) (TypeInfo, bool) {
 	if int64(t) >= int64(len(types)) || types[t].create == nil {
 		return TypeInfo{}, false
 	}
@@ -76,7 +76,7 @@ func TypeOf(t uapi.MapType) (TypeInfo, bool) {
 // which map_create runs before it looks at capabilities. EINVAL: skep does not
 // have the type.
 func AllocCheck(s *Spec) errno.Errno {
-	t, ok := TypeOf(s.Type)
+	t, ok := Lookup(s.Type)
 	if !ok {
 		return errno.EINVAL
 	}
@@ -85,7 +85,7 @@ func AllocCheck(s *Spec) errno.Errno {
 
 // New makes a map. Its errors wrap an [errno.Errno].
 func New(m *exec.Machine, spec Spec) (Map, error) {
-	t, ok := TypeOf(spec.Type)
+	t, ok := Lookup(spec.Type)
 	if !ok {
 		return nil, errno.Errorf(errno.EINVAL, "there is no map type %d", spec.Type)
 	}
