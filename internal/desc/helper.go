@@ -1,6 +1,9 @@
 package desc
 
-import "github.com/skep-ebpf/skep/internal/uapi"
+import (
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
 
 // Arg is what a helper wants in an argument register: a base kind and flags,
 // as enum bpf_arg_type is composed in Linux.
@@ -102,4 +105,8 @@ type Helper struct {
 	Acquires, Releases bool
 	// CallsBack is set for helpers that call a subprogram given in an ArgFunc.
 	CallsBack bool
+	// CheckFormat, where not nil, tells whether the format string (the bytes of
+	// an ArgConstStr without the NUL) goes with that many arguments; the verifier
+	// asks when the string is known (check_bpf_snprintf_call).
+	CheckFormat func(format []byte, args int) errno.Errno
 }
