@@ -15,7 +15,7 @@ import (
 const (
 	pageSize = 4096
 	// arrayHead is sizeof(struct bpf_array) as far as memlock shows it.
-	arrayHead = 320
+	arrayHead = 312
 	// percpuMax bounds a per-CPU value (PCPU_MIN_UNIT_SIZE).
 	percpuMax = 32 << 10
 	// maxNesting bounds how deep bpf_for_each_map_elem calls can be nested.

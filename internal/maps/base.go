@@ -98,11 +98,16 @@ func (b *base) ForEach(*exec.CPU, func(key, value uint64) bool) (int64, errno.Er
 	return 0, errno.EOPNOTSUPP
 }
 
-func (b *base) Lookup(_, _ []byte, _ uint64) errno.Errno          { return errno.EOPNOTSUPP }
-func (b *base) Update(_, _ []byte, _ uint64) errno.Errno          { return errno.EOPNOTSUPP }
-func (b *base) Delete([]byte) errno.Errno                         { return errno.EOPNOTSUPP }
-func (b *base) LookupAndDelete(_, _ []byte, _ uint64) errno.Errno { return errno.ENOTSUPP }
-func (b *base) NextKey(_, _ []byte) errno.Errno                   { return errno.EOPNOTSUPP }
+func (b *base) Lookup(_, _ []byte, _ uint64) errno.Errno { return errno.EOPNOTSUPP }
+func (b *base) Update(_, _ []byte, _ uint64) errno.Errno { return errno.EOPNOTSUPP }
+func (b *base) Delete([]byte) errno.Errno                { return errno.EOPNOTSUPP }
+func (b *base) LookupAndDelete(_, _ []byte, flags uint64) errno.Errno {
+	if e := b.readFlags(flags); e != 0 {
+		return e
+	}
+	return errno.ENOTSUPP
+}
+func (b *base) NextKey(_, _ []byte) errno.Errno { return errno.EOPNOTSUPP }
 
 func (b *base) LookupBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
 func (b *base) LookupAndDeleteBatch(*Batch) errno.Errno { return errno.ENOTSUPP }

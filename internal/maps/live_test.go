@@ -355,3 +355,108 @@ func TestHashesLive(t *testing.T) {
 		})
 	}
 }
+
+// lpmKeys makes prefixes over few bits, some too long.
+func lpmKeys(rng *rand.Rand, size uint32) []byte {
+	k := make([]byte, size)
+	bits := uint32(8 * (size - 4))
+	n := rng.Uint32N(bits + 1)
+	if rng.IntN(3) == 0 {
+		n = min(bits, 8*rng.Uint32N(size-3))
+	}
+	if rng.IntN(40) == 0 {
+		n = bits + 1
+	}
+	binary.LittleEndian.PutUint32(k, n)
+	for i := range k[4:] {
+		k[4+i] = []byte{0, 0x80, 0xff, 0x10}[rng.IntN(4)]
+	}
+	if rng.IntN(2) == 0 {
+		clear(k[5:])
+	}
+	return k
+}
+
+func TestLPMTrieLive(t *testing.T) {
+	for _, s := range []Spec{
+		{KeySize: 8, ValueSize: 8, MaxEntries: 100},
+		{KeySize: 5, ValueSize: 1, MaxEntries: 6},
+		{KeySize: 20, ValueSize: 3, MaxEntries: 30},
+		{KeySize: 11, ValueSize: 4, MaxEntries: 1000},
+		{KeySize: 260, ValueSize: 4, MaxEntries: 50},
+	} {
+		s.Type, s.Flags = uapi.BPF_MAP_TYPE_LPM_TRIE, uapi.BPF_F_NO_PREALLOC
+		t.Run(fmt.Sprint(s.KeySize), func(t *testing.T) { compare(t, s, lpmKeys, 6000) })
+	}
+}
+
+func TestQueuesLive(t *testing.T) {
+	for _, s := range []Spec{
+		{Type: uapi.BPF_MAP_TYPE_QUEUE, ValueSize: 8, MaxEntries: 3},
+		{Type: uapi.BPF_MAP_TYPE_STACK, ValueSize: 5, MaxEntries: 4},
+		{Type: uapi.BPF_MAP_TYPE_QUEUE, ValueSize: 1, MaxEntries: 1},
+	} {
+		t.Run(s.Type.LibName(), func(t *testing.T) {
+			p := newPair(t, s)
+			rng := rand.New(rand.NewPCG(7, 7))
+			for range 3000 {
+				flags := someFlags[rng.IntN(len(someFlags))]
+				switch rng.IntN(6) {
+				case 0, 1, 2:
+					p.update(nil, randomBytes(rng, int(s.ValueSize)), flags)
+				case 3:
+					p.lookup(nil, flags)
+				default:
+					p.lookupAndDelete(nil, flags)
+				}
+			}
+			p.delete(nil)
+			for _, cmd := range []uapi.Cmd{uapi.BPF_MAP_LOOKUP_BATCH, uapi.BPF_MAP_UPDATE_BATCH, uapi.BPF_MAP_DELETE_BATCH, uapi.BPF_MAP_LOOKUP_AND_DELETE_BATCH} {
+				p.batch(&batchCall{cmd: cmd, count: 1, values: make([]byte, s.ValueSize), out: make([]byte, 8)})
+			}
+		})
+	}
+}
+
+// What a ring buffer and a perf event array answer to the element commands.
+func TestNoElementsLive(t *testing.T) {
+	t.Run("ringbuf", func(t *testing.T) {
+		p := newPair(t, Spec{Type: uapi.BPF_MAP_TYPE_RINGBUF, MaxEntries: 4096})
+		p.elements(nil)
+	})
+	t.Run("perf_event_array", func(t *testing.T) {
+		p := newPair(t, Spec{Type: uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 3})
+		p.elements([]byte{0, 0, 0, 0})
+		p.elements([]byte{3, 0, 0, 0})
+		p.walkKeys()
+	})
+	t.Run("prog_array", func(t *testing.T) {
+		p := newPair(t, Spec{Type: uapi.BPF_MAP_TYPE_PROG_ARRAY, KeySize: 4, ValueSize: 4, MaxEntries: 3})
+		p.elements([]byte{0, 0, 0, 0})
+		p.elements([]byte{3, 0, 0, 0})
+		p.walkKeys()
+	})
+}
+
+func (p *pair) elements(key []byte) {
+	p.t.Helper()
+	for _, flags := range []uint64{0, 1, 4, 8} {
+		p.lookup(key, flags)
+		p.lookupAndDelete(key, flags)
+		if key == nil {
+			p.update(key, nil, flags)
+		}
+	}
+	p.delete(key)
+	p.nextKey(key)
+	for _, cmd := range []uapi.Cmd{uapi.BPF_MAP_LOOKUP_BATCH, uapi.BPF_MAP_UPDATE_BATCH, uapi.BPF_MAP_DELETE_BATCH, uapi.BPF_MAP_LOOKUP_AND_DELETE_BATCH} {
+		p.batch(&batchCall{cmd: cmd, count: 1, keys: make([]byte, 4), values: make([]byte, 4), out: make([]byte, 8)})
+	}
+}
+
+func (p *pair) walkKeys() {
+	p.t.Helper()
+	key, e := p.nextKey(nil)
+	for ; e == 0; key, e = p.nextKey(key) {
+	}
+}

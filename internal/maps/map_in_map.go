@@ -221,10 +221,7 @@ func (h *HashOfMaps) Delete(key []byte) errno.Errno {
 
 // LookupAndDelete implements [Syscall]; the kernel's type has none.
 func (h *HashOfMaps) LookupAndDelete(_, _ []byte, flags uint64) errno.Errno {
-	if e := h.readFlags(flags); e != 0 {
-		return e
-	}
-	return errno.ENOTSUPP
+	return h.base.LookupAndDelete(nil, nil, flags)
 }
 
 // Free implements [Map].

@@ -133,4 +133,4 @@ func (q *Queue) Delete([]byte) errno.Errno       { return errno.EINVAL }
 func (q *Queue) NextKey(_, _ []byte) errno.Errno { return errno.EINVAL }
 
 // MemUsage mirrors queue_stack_map_mem_usage.
-func (q *Queue) MemUsage() uint64 { return 320 + (uint64(q.spec.MaxEntries)+1)*q.size }
+func (q *Queue) MemUsage() uint64 { return arrayHead + (uint64(q.spec.MaxEntries)+1)*q.size }

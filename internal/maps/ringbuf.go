@@ -222,5 +222,5 @@ func (r *Ringbuf) NextKey(_, _ []byte) errno.Errno { return errno.ENOTSUPP }
 // MemUsage mirrors ringbuf_map_mem_usage.
 func (r *Ringbuf) MemUsage() uint64 {
 	pages := (r.mask + 1) / pageSize
-	return 320 + 4*pageSize + (r.mask + 1) + (4+2*pages)*8
+	return 304 + 3*pageSize + r.mask + 1 + (3+2*pages)*8
 }

@@ -60,7 +60,7 @@ type hashKind interface {
 const (
 	kmallocMax  = 4 << 20 // KMALLOC_MAX_SIZE
 	htabElemLen = 48      // sizeof(struct htab_elem)
-	htabLen     = 832     // sizeof(struct bpf_htab), as memlock shows it
+	htabLen     = 896     // sizeof(struct bpf_htab), as memlock shows it
 )
 
 func isLRU(t uapi.MapType) bool {
