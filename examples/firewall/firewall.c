@@ -133,7 +133,7 @@ struct {
  * `clock_is_time` a tick is a nanosecond.
  */
 const volatile bool clock_is_time = false;
-const volatile __u64 token_interval = 4;
+const volatile __u64 token_interval = 8;
 const volatile __u64 burst = 128;
 
 /* False keeps the counters and leaves the ring buffer alone. */
