@@ -18,7 +18,7 @@ func infoByFD(c *call) (int, error) {
 	a.Decode(c.attr[:])
 	f, err := c.task.File(int(int32(a.BpfFD)))
 	if err != nil {
-		return -1, err
+		return -1, errno.Errorf(errno.EBADFD, "%v", err)
 	}
 	defer f.Close()
 	switch o := f.Object.(type) {
