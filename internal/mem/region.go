@@ -49,6 +49,9 @@ type span struct {
 	asked []uint32 // bytes asked for in each slot; 0: free
 	large uint64   // bytes asked for, when the span is one large slot
 	vacnt int
+	// Free slots are those in back, and all from virgin on.
+	back   []uint16
+	virgin int
 }
 
 // Block is one live allocation.
@@ -159,19 +162,26 @@ func (r *Region) allocSmall(size, slot uint64) (uint64, error) {
 		r.class[slot] = list
 	}
 	s := list[len(list)-1]
-	for i, used := range s.asked {
-		if used != 0 {
-			continue
-		}
-		s.asked[i] = uint32(size)
-		if s.vacnt--; s.vacnt == 0 {
-			r.class[slot] = list[:len(list)-1]
-		}
-		addr := r.base + s.first<<pageShift + uint64(i)*slot
-		clear(Bytes(addr, slot))
-		return addr, nil
+	i := s.takeSlot()
+	s.asked[i] = uint32(size)
+	if s.vacnt--; s.vacnt == 0 {
+		r.class[slot] = list[:len(list)-1]
 	}
-	panic("mem: span counts a free slot that it does not have")
+	addr := r.base + s.first<<pageShift + uint64(i)*slot
+	clear(Bytes(addr, slot))
+	return addr, nil
+}
+
+// takeSlot chooses a free slot: the one that came back last, which is most
+// likely in a cache, else the first that was never used.
+func (s *span) takeSlot() int {
+	if n := len(s.back); n > 0 {
+		i := s.back[n-1]
+		s.back = s.back[:n-1]
+		return int(i)
+	}
+	s.virgin++
+	return s.virgin - 1
 }
 
 func (r *Region) allocLarge(size uint64) (uint64, error) {
@@ -243,6 +253,7 @@ func (r *Region) Free(addr uint64) {
 	}
 	r.used -= uint64(s.asked[i])
 	s.asked[i] = 0
+	s.back = append(s.back, uint16(i))
 	if s.vacnt++; s.vacnt == 1 {
 		r.class[s.slot] = append(r.class[s.slot], s)
 	}

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -122,5 +123,54 @@ func TestContains(t *testing.T) {
 		if got := r.Contains(tc.addr, tc.n); got != tc.want {
 			t.Errorf("Contains(base%+d, %d) = %v", int64(tc.addr-r.Base()), tc.n, got)
 		}
+	}
+}
+
+// Slots that came back are reused before the span grows, and a span whose slots
+// are all in use is found by none.
+func TestSlotsReused(t *testing.T) {
+	r := newRegion(t, 1<<20)
+	var addrs []uint64
+	for range 4096 + 1 { // one span of 16-byte slots and one slot more
+		a, err := r.Alloc(16, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs = append(addrs, a)
+	}
+	for _, a := range addrs[100:200] {
+		r.Free(a)
+	}
+	seen := map[uint64]bool{}
+	for range 100 {
+		a, err := r.Alloc(10, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a < addrs[100] || a > addrs[199] || seen[a] {
+			t.Fatalf("got %#x, which is no slot that came back", a)
+		}
+		seen[a] = true
+	}
+}
+
+func BenchmarkAllocFree(b *testing.B) {
+	for _, size := range []uint64{48, 1000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			r, err := NewRegion(0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			live := make([]uint64, 1000)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				slot := &live[i%len(live)]
+				r.Free(*slot)
+				if *slot, err = r.Alloc(size, 8); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
