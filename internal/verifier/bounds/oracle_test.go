@@ -1,0 +1,411 @@
+package bounds
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+var (
+	oraclePrograms = flag.Int("oracle.programs", 60, "random programs that the live kernel is asked about")
+	oracleSeed     = flag.Uint64("oracle.seed", 1, "seed of the first of these")
+)
+
+// walk is a random program of scalar operations and what this package says of
+// every register after every instruction.
+type walk struct {
+	rnd   *rand.Rand
+	prog  []insn.Instruction
+	regs  [insn.NumRegs]Scalar
+	exits []int // jumps to an exit of their own, which follows the program
+	want  []expectation
+
+	forked bool // other paths may lead to what follows
+}
+
+// expectation is the state of registers after an instruction, or where the jump
+// at from arrives (to >= 0).
+type expectation struct {
+	at, to  int
+	regs    map[insn.Reg]string
+	decided bool   // the jump never arrives, or always
+	before  string // the operands, for the report
+}
+
+// The registers in play: scalars, and the address that they are loaded from.
+var (
+	scalars        = []insn.Reg{6, 7, 8}
+	base           = insn.Reg(9)
+	mapValue       = insn.LoadMapValue(base, 0, 0)
+	sizes          = map[int]uint8{1: insn.SizeB, 2: insn.SizeH, 4: insn.SizeW, 8: insn.SizeDW}
+	arithmetic     = []Op{Add, Sub, Mul, Div, Or, And, Lsh, Rsh, Mod, Xor, Arsh, Neg}
+	conditions     = []Cond{EQ, GT, GE, SET, NE, SGT, SGE, LT, LE, SLT, SLE}
+	interesting    = []uint64{0, 1, 2, 3, 7, 8, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff, 1 << 32, 1<<32 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, 0xffffffff00000000, 0xffffffff7fffffff, 0xffffffff80000000, ^uint64(0)}
+	programsLength = 250
+)
+
+func newWalk(seed uint64) *walk {
+	w := &walk{rnd: rand.New(rand.NewPCG(seed, 6))}
+	w.prog = append([]insn.Instruction{insn.Mov64Imm(0, 0)}, mapValue...)
+	for _, r := range scalars {
+		w.load(r, 8, false)
+	}
+	for len(w.prog) < programsLength {
+		w.step()
+	}
+	w.prog = append(w.prog, insn.Exit())
+	for _, at := range w.exits {
+		w.prog[at] = w.prog[at].WithOff(int16(len(w.prog) - at - 1))
+		w.want = append(w.want, expectation{at: -1})
+		w.prog = append(w.prog, insn.Exit())
+	}
+	return w
+}
+
+func (w *walk) oneOf(n int) bool { return w.rnd.IntN(n) == 0 }
+
+func pick[T any](w *walk, from []T) T { return from[w.rnd.IntN(len(from))] }
+
+// number returns a number near which something can change.
+func (w *walk) number() uint64 {
+	switch w.rnd.IntN(5) {
+	case 0:
+		return w.rnd.Uint64()
+	case 1:
+		return uint64(int64(w.rnd.Int32()) - 1<<30)
+	case 2:
+		return 1<<w.rnd.IntN(64) - uint64(w.rnd.IntN(3)) + 1
+	case 3:
+		return uint64(int64(w.rnd.IntN(40) - 20))
+	}
+	return pick(w, interesting) + uint64(w.rnd.IntN(3)) - 1
+}
+
+func (w *walk) imm() int32 { return int32(w.number()) }
+
+// near returns a number near the ends of s, for comparisons that cut something off.
+func (w *walk) near(s *Scalar) int32 {
+	ends := []uint64{uint64(s.SMin), uint64(s.SMax), s.UMin, s.UMax, uint64(s.S32Min), uint64(s.S32Max), uint64(s.U32Min), uint64(s.U32Max), s.Var.Value, s.Var.Mask, s.Var.Max()}
+	return int32(pick(w, ends) + uint64(w.rnd.IntN(5)) - 2)
+}
+
+// emit adds an instruction, after which the registers are as expected.
+func (w *walk) emit(i insn.Instruction, before string, changed ...insn.Reg) {
+	w.prog = append(w.prog, i)
+	w.want = append(w.want, expectation{at: len(w.prog) - 1, to: -1, regs: w.texts(changed), before: before})
+}
+
+func (w *walk) texts(regs []insn.Reg) map[insn.Reg]string {
+	m := make(map[insn.Reg]string)
+	for _, r := range regs {
+		m[r] = w.regs[r].String()
+	}
+	return m
+}
+
+func (w *walk) step() {
+	r := pick(w, scalars)
+	switch n := w.rnd.IntN(20); {
+	case n == 0:
+		w.load(r, 1<<w.rnd.IntN(4), false)
+	case n == 1:
+		w.load(r, 1<<w.rnd.IntN(3), true)
+	case n < 4:
+		w.load(r, 8, false)
+	case n < 6:
+		w.constant(8)
+	case n < 8:
+		w.resize(r)
+	case n < 14:
+		w.arith(r)
+	default:
+		w.compare(r)
+	}
+	if w.regs[r].IsConst() && w.oneOf(2) {
+		w.load(r, 8, false)
+	}
+}
+
+func (w *walk) load(r insn.Reg, size int, signExtend bool) {
+	i := insn.LoadMem(sizes[size], r, base, 0)
+	s := Unknown()
+	switch {
+	case signExtend:
+		i = insn.LoadMemSX(sizes[size], r, base, 0)
+		s.SignExtend(size)
+	case size < 8:
+		s.Truncate(size)
+	}
+	w.regs[r] = s
+	w.emit(i, "", r)
+}
+
+func (w *walk) constant(r insn.Reg) {
+	v := w.number()
+	w.regs[r] = Const(v)
+	imm := insn.LoadImm64(r, v)
+	w.emit(imm[0], "", r)
+	w.prog = append(w.prog, imm[1])
+}
+
+func (w *walk) resize(r insn.Reg) {
+	s := &w.regs[r]
+	before := s.String()
+	var i insn.Instruction
+	switch w.rnd.IntN(5) {
+	case 0:
+		i = insn.Mov32Reg(r, r)
+		s.ZeroExtend()
+	case 1:
+		size := 1 << w.rnd.IntN(3)
+		i = insn.MovSX64(r, r, int16(8*size))
+		s.SignExtend(size)
+	case 2:
+		size := 1 << w.rnd.IntN(2)
+		i = insn.MovSX32(r, r, int16(8*size))
+		s.SignExtend32(size)
+	case 3:
+		size := 2 << w.rnd.IntN(3)
+		i = insn.Bswap(r, int32(8*size))
+		s.Endian(size, true)
+	case 4:
+		size, order := 2<<w.rnd.IntN(3), pick(w, []uint8{insn.EndToBE, insn.EndToLE})
+		i = insn.EndianTo(order, r, int32(8*size))
+		s.Endian(size, order == insn.EndToBE)
+	}
+	w.emit(i, before, r)
+}
+
+func (w *walk) arith(r insn.Reg) {
+	op, width := pick(w, arithmetic), pick(w, []Width{W32, W64})
+	dst := w.regs[r]
+	var i insn.Instruction
+	var src Scalar
+	switch x := pick(w, scalars); {
+	case op == Neg:
+		i = insn.Neg64(r)
+		if width == W32 {
+			i = insn.Neg32(r)
+		}
+	case w.oneOf(3):
+		src = w.regs[x]
+		i = insn.ALU64Reg(uint8(op), r, x)
+		if width == W32 {
+			i = insn.ALU32Reg(uint8(op), r, x)
+		}
+	default:
+		imm := w.imm()
+		switch op {
+		case Lsh, Rsh, Arsh:
+			imm = int32(uint32(imm) % uint32(width))
+			if width == W64 && w.oneOf(4) {
+				imm = 32
+			}
+		case Div, Mod:
+			imm |= 1
+		}
+		src = Const(uint64(int64(imm)))
+		i = insn.ALU64Imm(uint8(op), r, imm)
+		if width == W32 {
+			i = insn.ALU32Imm(uint8(op), r, imm)
+		}
+	}
+	before := fmt.Sprintf("%v, %v", &dst, &src)
+	at := len(w.prog)
+	if zero, ones, ok := Fork(op, &dst, &src); ok {
+		w.want = append(w.want, expectation{at: at, to: at, regs: map[insn.Reg]string{r: zero.String()}, before: before})
+		if i.Op()&insn.SrcMask == insn.SrcX && i.Src() == r {
+			src = ones
+		}
+		dst = ones
+		w.forked = true
+	}
+	w.regs[r] = Apply(op, width, dst, src)
+	if s := &w.regs[r]; !s.Valid() {
+		s.Unbound()
+	}
+	w.emit(i, before, r)
+}
+
+func (w *walk) compare(r insn.Reg) {
+	c, width := pick(w, conditions), pick(w, []Width{W32, W64})
+	a, x := w.regs[r], pick(w, scalars)
+	b := w.regs[x]
+	i := insn.JumpReg(uint8(c), r, x, 0)
+	if width == W32 {
+		i = insn.Jump32Reg(uint8(c), r, x, 0)
+	}
+	byImm := w.oneOf(2)
+	if byImm {
+		imm := w.imm()
+		if w.oneOf(2) {
+			imm = w.near(&a)
+		}
+		b = Const(uint64(int64(imm)))
+		i = insn.JumpImm(uint8(c), r, imm, 0)
+		if width == W32 {
+			i = insn.Jump32Imm(uint8(c), r, imm, 0)
+		}
+	}
+	before := fmt.Sprintf("%v, %v", &a, &b)
+	taken := Taken(c, width, &a, &b)
+	if taken == TakenUnknown {
+		w.branch(c, width, i, r, x, byImm, b, before)
+		return
+	}
+	at := len(w.prog)
+	w.emit(i, before+" taken: "+strconv.Itoa(taken), r)
+	w.want[len(w.want)-1].decided = !w.forked
+	if taken == TakenNever {
+		w.exits = append(w.exits, at)
+	}
+}
+
+// branch emits a jump that may or may not be taken, to an exit of its own.
+func (w *walk) branch(c Cond, width Width, i insn.Instruction, r, x insn.Reg, byImm bool, b Scalar, before string) {
+	at := len(w.prog)
+	ways := [2]struct {
+		cond Cond
+		a, b Scalar
+	}{{cond: c}, {cond: c.Not()}}
+	for k := range ways {
+		way := &ways[k]
+		way.a, way.b = w.regs[r], b
+		if x == r && !byImm {
+			Assume(way.cond, width, &way.a, &way.a)
+			way.b = way.a
+		} else {
+			Assume(way.cond, width, &way.a, &way.b)
+		}
+		for _, s := range []*Scalar{&way.a, &way.b} {
+			if !s.Valid() {
+				s.Unbound()
+			}
+		}
+	}
+	changed := []insn.Reg{r}
+	if !byImm {
+		changed = append(changed, x)
+	}
+	for k, way := range ways {
+		w.regs[r] = way.a
+		if !byImm {
+			w.regs[x] = way.b
+		}
+		if k == 0 {
+			w.want = append(w.want, expectation{at: at, to: 0, regs: w.texts(changed), before: before})
+		}
+	}
+	w.exits = append(w.exits, at)
+	w.emit(i, before, changed...)
+}
+
+var (
+	logInsn  = regexp.MustCompile(`^(\d+): (?:\([0-9a-f]{2}\) [^;]*;|R)`)
+	logFrom  = regexp.MustCompile(`^from (\d+) to (\d+): R`)
+	logJump  = regexp.MustCompile(`^from (\d+) to`)
+	logReg   = regexp.MustCompile(`R(\d+)=P?(scalar\((?:[^()]|\([^()]*\))*\)|-?[0-9a-fx]+)`)
+	logGroup = regexp.MustCompile(`id=\d+([+-]\d+)?,?`)
+)
+
+// states are the registers that the kernel's log shows: after an instruction, and
+// where a jump arrives. The first time counts: later ones are of other paths.
+type states struct {
+	after   map[int]map[insn.Reg]string
+	arrival map[int]map[insn.Reg]string // by the jump
+	jumped  map[int]bool                // both ways were explored
+}
+
+func parseLog(log string) states {
+	s := states{make(map[int]map[insn.Reg]string), make(map[int]map[insn.Reg]string), make(map[int]bool)}
+	for line := range strings.Lines(log) {
+		if m := logJump.FindStringSubmatch(line); m != nil {
+			at, _ := strconv.Atoi(m[1])
+			s.jumped[at] = true
+		}
+		m, into := logInsn.FindStringSubmatch(line), s.after
+		if m == nil {
+			m, into = logFrom.FindStringSubmatch(line), s.arrival
+		}
+		if m == nil {
+			continue
+		}
+		at, _ := strconv.Atoi(m[1])
+		if into[at] != nil {
+			continue
+		}
+		into[at] = make(map[insn.Reg]string)
+		for _, r := range logReg.FindAllStringSubmatch(line, -1) {
+			n, _ := strconv.Atoi(r[1])
+			into[at][insn.Reg(n)] = logGroup.ReplaceAllString(r[2], "")
+		}
+	}
+	return s
+}
+
+// TestKernel holds every operation against the live kernel: random programs of
+// loads, arithmetic, moves and jumps, and the state that the kernel's log shows
+// after each instruction and at each jump's target.
+func TestKernel(t *testing.T) {
+	oracle.Require(t)
+	m := oracle.NewMap(t, oracle.MapSpec{Type: uapi.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	compared, bad := 0, 0
+	for n := range *oraclePrograms {
+		seed := *oracleSeed + uint64(n)
+		w := newWalk(seed)
+		p := oracle.LoadProg(oracle.Prog{
+			Type: uapi.BPF_PROG_TYPE_SOCKET_FILTER, Insns: w.prog, Maps: []*oracle.Map{m},
+			LogLevel: 2, LogSize: 4 << 20,
+		})
+		p.Close()
+		if p.Errno != 0 {
+			t.Errorf("seed %d: %v\n%s", seed, p.Errno, p.Log[max(0, len(p.Log)-2000):])
+			continue
+		}
+		got := parseLog(p.Log)
+		for _, e := range w.want {
+			diff, n := e.compare(got)
+			compared += n
+			if diff == "" {
+				continue
+			}
+			t.Errorf("seed %d, %d: %v with %s\n%s", seed, e.at, w.prog[e.at], e.before, diff)
+			bad++
+			break // what follows was computed from this
+		}
+		if bad >= 10 {
+			break
+		}
+	}
+	t.Logf("%d register states compared", compared)
+}
+
+// compare says how the kernel's states differ from what was expected, and how
+// many registers it looked at.
+func (e *expectation) compare(got states) (diff string, compared int) {
+	if e.at < 0 {
+		return "", 0
+	}
+	where, regs := "after", got.after[e.at]
+	if e.to >= 0 {
+		where, regs = "where it jumps to", got.arrival[e.at]
+	}
+	if e.decided && got.jumped[e.at] {
+		diff = "  the kernel explored both ways\n"
+	}
+	for r, want := range e.regs {
+		compared++
+		if have := regs[r]; have != want {
+			diff += fmt.Sprintf("  R%d %s:\n    kernel %s\n    got    %s\n", r, where, have, want)
+		}
+	}
+	return diff, compared
+}
