@@ -85,21 +85,12 @@ func Apply(op Op, w Width, dst, src Scalar) Scalar {
 func (f *transfer) apply(dst, src *Scalar) {
 	dn, sn := dst.narrow(), src.narrow()
 	dw, sw := dst.wide(), src.wide()
-	srcVar := src.Var
-	dst.Var = f.bits(dst.Var, srcVar)
+	dst.Var = f.bits(dst.Var, src.Var)
 	dst.setNarrow(f.narrow(&dn, &sn, dst.Var))
 	dst.setWide(f.wide(&dw, &sw, dst.Var))
-	if !f.bitwise {
-		return
+	if f.bitwise {
+		dst.meetBits()
 	}
-	switch {
-	case dst.IsConst() && srcVar.IsConst():
-		*dst = Const(dst.Const())
-		return
-	case dst.IsConst32() && srcVar.IsConst32():
-		dst.SetSubreg(uint32(dst.Const()))
-	}
-	dst.meetBits()
 }
 
 // isShift says whether s is a known shift count that the width allows

@@ -125,6 +125,9 @@ func (w *walk) step() {
 	case n < 8:
 		w.resize(r)
 	case n < 14:
+		if w.oneOf(8) {
+			w.mask(r)
+		}
 		w.arith(r)
 	default:
 		w.compare(r)
@@ -184,8 +187,24 @@ func (w *walk) resize(r insn.Reg) {
 	w.emit(i, before, r)
 }
 
+// mask makes r 0 or -1 by its sign, and combines it with a constant.
+func (w *walk) mask(r insn.Reg) {
+	width := pick(w, []Width{W32, W64})
+	w.load(r, 8, false)
+	w.apply(Arsh, width, r, func() int32 { return int32(width) - 1 })
+	if w.oneOf(3) {
+		w.resize(r)
+	}
+	w.apply(pick(w, []Op{And, Or}), pick(w, []Width{W32, W64}), r, w.imm)
+}
+
 func (w *walk) arith(r insn.Reg) {
-	op, width := pick(w, arithmetic), pick(w, []Width{W32, W64})
+	w.apply(pick(w, arithmetic), pick(w, []Width{W32, W64}), r, nil)
+}
+
+// apply emits an operation with an immediate, or if none is given with either
+// kind of operand.
+func (w *walk) apply(op Op, width Width, r insn.Reg, immediate func() int32) {
 	dst := w.regs[r]
 	var i insn.Instruction
 	var src Scalar
@@ -195,14 +214,17 @@ func (w *walk) arith(r insn.Reg) {
 		if width == W32 {
 			i = insn.Neg32(r)
 		}
-	case w.oneOf(3):
+	case immediate == nil && w.oneOf(3):
 		src = w.regs[x]
 		i = insn.ALU64Reg(uint8(op), r, x)
 		if width == W32 {
 			i = insn.ALU32Reg(uint8(op), r, x)
 		}
 	default:
-		imm := w.imm()
+		if immediate == nil {
+			immediate = w.imm
+		}
+		imm := immediate()
 		switch op {
 		case Lsh, Rsh, Arsh:
 			imm = int32(uint32(imm) % uint32(width))

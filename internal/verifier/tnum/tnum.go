@@ -165,9 +165,6 @@ func (a Tnum) Cast(size int) Tnum {
 // Subreg returns the lower half of a, zero-extended.
 func (a Tnum) Subreg() Tnum { return Tnum{uint64(uint32(a.Value)), uint64(uint32(a.Mask))} }
 
-// ClearSubreg returns a with a zero lower half.
-func (a Tnum) ClearSubreg() Tnum { return Tnum{a.Value &^ lower, a.Mask &^ lower} }
-
 // WithSubreg returns a with the lower half of sub.
 func (a Tnum) WithSubreg(sub Tnum) Tnum {
 	return Tnum{a.Value&^lower | sub.Value&lower, a.Mask&^lower | sub.Mask&lower}
