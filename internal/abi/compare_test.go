@@ -1,0 +1,165 @@
+package abi_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/skep-ebpf/skep"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// A scenario makes system calls and notes what came back. It runs on skep and
+// on the live kernel, with the same bytes at the same addresses, and the notes
+// must be equal.
+type scenario struct {
+	name string
+	run  func(b *box)
+}
+
+// box is one kernel under test.
+type box struct {
+	testing.TB
+	bpf   func(cmd uapi.Cmd, attr []byte) (int, errno.Errno)
+	close func(fd int)
+	pins  string // directory for pins, "" where there is none
+	notes []string
+}
+
+func (b *box) note(format string, args ...any) {
+	b.notes = append(b.notes, fmt.Sprintf(format, args...))
+}
+
+// call makes a call and notes its errno under a name. fds that come back are
+// closed at the end.
+func (b *box) call(name string, cmd uapi.Cmd, attr []byte) int {
+	fd, e := b.bpf(cmd, attr)
+	b.note("%s: %s", name, errName(e))
+	if e == 0 && makesFD[cmd] {
+		b.Cleanup(func() { b.close(fd) })
+	}
+	return fd
+}
+
+var makesFD = map[uapi.Cmd]bool{
+	uapi.BPF_MAP_CREATE: true, uapi.BPF_PROG_LOAD: true, uapi.BPF_OBJ_GET: true, uapi.BPF_BTF_LOAD: true,
+	uapi.BPF_PROG_GET_FD_BY_ID: true, uapi.BPF_MAP_GET_FD_BY_ID: true, uapi.BPF_BTF_GET_FD_BY_ID: true,
+	uapi.BPF_ENABLE_STATS: true,
+}
+
+func errName(e errno.Errno) string {
+	if e == 0 {
+		return "ok"
+	}
+	return e.Name()
+}
+
+// addr is the address of memory that the call may use; it stays pinned.
+func (b *box) addr(p []byte) uint64 { return oracle.Addr(b.TB, p) }
+
+// attribute is any of uapi's attribute structures.
+type attribute interface{ Encode([]byte) }
+
+// size is enough for every attribute.
+func enc(a attribute) []byte {
+	out := make([]byte, uapi.AttrSize)
+	a.Encode(out)
+	return out
+}
+
+func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
+	k, err := skep.New(skep.Config{CPUs: 2, TrackOrigins: true, AllowUnprivileged: unprivileged})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := k.NewTask(c)
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &box{
+		TB: t, pins: "/sys/fs/bpf",
+		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+			n, err := task.BPF(int(cmd), attr)
+			if err == nil {
+				return n, 0
+			}
+			e, ok := errno.Of(err)
+			if !ok {
+				t.Fatalf("%v: an error without errno: %v", cmd, err)
+			}
+			return -1, e
+		},
+		close: func(fd int) {
+			if err := task.CloseFD(fd); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+}
+
+var root = skep.Credentials{Capabilities: skep.AllCapabilities}
+
+func newLive(t testing.TB) *box {
+	return &box{
+		TB: t, pins: os.Getenv("SKEP_BPFFS"),
+		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+			n, e := oracle.BPF(cmd, attr)
+			return int(n), e
+		},
+		close: oracle.Close,
+	}
+}
+
+func compare(t *testing.T, ours, live *box, run func(b *box)) {
+	t.Helper()
+	run(ours)
+	run(live)
+	for i := range max(len(ours.notes), len(live.notes)) {
+		var a, b string
+		if i < len(ours.notes) {
+			a = ours.notes[i]
+		}
+		if i < len(live.notes) {
+			b = live.notes[i]
+		}
+		if a != b {
+			t.Errorf("note %d:\n  skep:   %s\n  kernel: %s", i, a, b)
+		}
+	}
+}
+
+func TestLive(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			oracle.Require(t)
+			compare(t, newSkep(t, root, false), newLive(t), s.run)
+		})
+	}
+}
+
+// Without a live kernel the scenarios still run: nothing may panic or leak.
+func TestScenarios(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) { s.run(newSkep(t, root, false)) })
+	}
+}
+
+func u32(v uint32) []byte { return binary.LittleEndian.AppendUint32(nil, v) }
+func u64(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }
+
+// pad makes an attribute of n bytes that starts with b.
+func pad(b []byte, n int) []byte { return append(b, make([]byte, n-len(b))...) }
+
+func mapAttr(t uapi.MapType, key, value, entries, flags uint32) uapi.MapCreateAttr {
+	return uapi.MapCreateAttr{MapType: t, KeySize: key, ValueSize: value, MaxEntries: entries, MapFlags: flags}
+}
+
+func (b *box) mapFD(a uapi.MapCreateAttr) uint32 {
+	fd := b.call("create", uapi.BPF_MAP_CREATE, enc(&a))
+	return uint32(fd)
+}
