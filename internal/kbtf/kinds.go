@@ -2,367 +2,255 @@ package kbtf
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/skep-ebpf/skep/internal/errno"
 )
 
-// nameRule says which names a kind may have.
-type nameRule uint8
-
-const (
-	nameNone     nameRule = iota // must be anonymous
-	nameAny                      // may be anonymous, else an identifier
-	nameRequired                 // an identifier
-	nameSection                  // like ".bss" or "?.maps"
-	nameText                     // any text, but some (tags)
-	nameFree                     // anything: the name is not looked at
-)
-
-// kindRule is what the format says of a kind. The table holds what is common to
-// the kernel's btf_kind_operations; what is particular is in decode.
-type kindRule struct {
-	label    string // as the kernel logs it
-	flag     bool   // kind_flag may be set
-	vlen     bool   // vlen may be non-zero
-	sized    bool   // the last word is a size; otherwise a type
-	mustZero bool   // the last word must be 0
-	name     nameRule
-	entry    int // bytes in each of vlen entries
-	extra    int // bytes after the type, besides
-	decode   func(p *parser, id ID, t *Type, raw rawType) error
-}
-
-// rawType is a type as it lies in the type section.
-type rawType struct {
+// raw is a type as it lies in the type section: three words, then what its kind
+// adds.
+type raw struct {
+	id                  ID
 	nameOff, info, last uint32
-	vlen                int
-	body                []byte // entries and extra
+	body                []byte
 }
 
-var kinds [numKinds]kindRule
+const typeWords = 3
+
+func (r *raw) kind() Kind { return Kind(r.info >> 24 & 0x1f) }
+func (r *raw) vlen() int  { return int(r.info & maxVlen) }
+func (r *raw) flag() bool { return r.info>>31 != 0 }
+
+// word is the i-th word of b.
+func word(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
+
+// entry is the i-th of the entries of size bytes.
+func (r *raw) entry(size, i int) []byte { return r.body[size*i : size*(i+1)] }
+
+// complaint is what is wrong with a type.
+type complaint struct {
+	text  string
+	errno errno.Errno // EINVAL if 0
+	brief bool        // logged without the type's details
+}
+
+// rule is one thing that must hold of a type; nil when it does.
+type rule func(p *parser, r *raw) *complaint
+
+// kindInfo is what the format says of a kind (struct btf_kind_operations).
+type kindInfo struct {
+	label string
+	fixed int // bytes after the three words
+	entry int // bytes of each of vlen entries
+	// rules are looked at in this order: the first that is broken is logged.
+	rules []rule
+	// details are the part of the log line that is the kind's own.
+	details func(p *parser, r *raw)
+	// entries checks and logs the entries, after the type itself is logged.
+	entries func(p *parser, r *raw) error
+	// fill completes the type.
+	fill func(p *parser, r *raw, t *Type)
+}
+
+var kinds [numKinds]kindInfo
 
 func init() {
-	kinds = [numKinds]kindRule{
-		KindInt:       {label: "INT", sized: true, name: nameFree, extra: 4, decode: decodeInt},
-		KindPtr:       {label: "PTR", name: nameNone, decode: decodeRef},
-		KindArray:     {label: "ARRAY", mustZero: true, name: nameNone, extra: 12, decode: decodeArray},
-		KindStruct:    {label: "STRUCT", flag: true, vlen: true, sized: true, name: nameAny, entry: 12, decode: decodeStruct},
-		KindUnion:     {label: "UNION", flag: true, vlen: true, sized: true, name: nameAny, entry: 12, decode: decodeStruct},
-		KindEnum:      {label: "ENUM", flag: true, vlen: true, sized: true, name: nameAny, entry: 8, decode: decodeEnum},
-		KindFwd:       {label: "FWD", flag: true, mustZero: true, name: nameRequired, decode: decodeFwd},
-		KindTypedef:   {label: "TYPEDEF", name: nameRequired, decode: decodeRef},
-		KindVolatile:  {label: "VOLATILE", name: nameNone, decode: decodeRef},
-		KindConst:     {label: "CONST", name: nameNone, decode: decodeRef},
-		KindRestrict:  {label: "RESTRICT", name: nameNone, decode: decodeRef},
-		KindFunc:      {label: "FUNC", vlen: true, name: nameRequired, decode: decodeFunc},
-		KindFuncProto: {label: "FUNC_PROTO", vlen: true, name: nameNone, entry: 8, decode: decodeProto},
-		KindVar:       {label: "VAR", name: nameRequired, extra: 4, decode: decodeVar},
-		KindDatasec:   {label: "DATASEC", vlen: true, sized: true, name: nameSection, entry: 12, decode: decodeDatasec},
-		KindFloat:     {label: "FLOAT", sized: true, name: nameFree, decode: decodeFloat},
-		KindDeclTag:   {label: "DECL_TAG", flag: true, name: nameText, extra: 4, decode: decodeDeclTag},
-		KindTypeTag:   {label: "TYPE_TAG", flag: true, name: nameText, decode: decodeRef},
-		KindEnum64:    {label: "ENUM64", flag: true, vlen: true, sized: true, name: nameAny, entry: 12, decode: decodeEnum},
+	modifier := []rule{noVlen, noFlag, anyRef, anonymous}
+	enum := []rule{enumSize, maybeNamed}
+	kinds = [numKinds]kindInfo{
+		KindInt:       {label: "INT", fixed: 4, rules: []rule{noVlen, noFlag, intWord, intBits, intEncoding}, details: sayInt, fill: fillInt},
+		KindPtr:       {label: "PTR", rules: modifier, details: sayRef},
+		KindArray:     {label: "ARRAY", fixed: 12, rules: []rule{anonymous, noVlen, noFlag, noSize, arrayTypes}, details: sayArray, fill: fillArray},
+		KindStruct:    {label: "STRUCT", entry: 12, rules: []rule{maybeNamed}, details: saySize, entries: checkMembers, fill: fillMembers},
+		KindUnion:     {label: "UNION", entry: 12, rules: []rule{maybeNamed}, details: saySize, entries: checkMembers, fill: fillMembers},
+		KindEnum:      {label: "ENUM", entry: 8, rules: enum, details: saySize, entries: checkValues, fill: fillValues},
+		KindFwd:       {label: "FWD", rules: []rule{noVlen, noType, named}, details: sayForward},
+		KindTypedef:   {label: "TYPEDEF", rules: []rule{noVlen, noFlag, anyRef, named}, details: sayRef},
+		KindVolatile:  {label: "VOLATILE", rules: modifier, details: sayRef},
+		KindConst:     {label: "CONST", rules: modifier, details: sayRef},
+		KindRestrict:  {label: "RESTRICT", rules: modifier, details: sayRef},
+		KindFunc:      {label: "FUNC", rules: []rule{named, funcLinkage, noFlag}, details: sayRef, fill: fillFunc},
+		KindFuncProto: {label: "FUNC_PROTO", entry: 8, rules: []rule{anonymous, noFlag}, details: sayProto, fill: fillParams},
+		KindVar:       {label: "VAR", fixed: 4, rules: []rule{noVlen, noFlag, named, someRef, varLinkage}, details: sayVariable, fill: fillVar},
+		KindDatasec:   {label: "DATASEC", entry: 12, rules: []rule{someSize, noFlag, sectionNamed}, details: saySize, entries: checkVars, fill: fillVars},
+		KindFloat:     {label: "FLOAT", rules: []rule{noVlen, noFlag, floatSize}, details: sayFloat},
+		KindDeclTag:   {label: "DECL_TAG", fixed: 4, rules: []rule{tagValue, noVlen, tagComponent}, details: sayDeclTag, fill: fillDeclTag},
+		KindTypeTag:   {label: "TYPE_TAG", rules: []rule{noVlen, anyRef, tagName}, details: sayRef},
+		KindEnum64:    {label: "ENUM64", entry: 12, rules: enum, details: saySize, entries: checkValues, fill: fillValues},
 	}
 }
 
-// types decodes the type section.
-func (p *parser) types(sec []byte) error {
-	for len(sec) > 0 {
-		id := ID(len(p.btf.types))
-		if id > maxTypes {
-			return p.fail(errno.E2BIG, "Exceeded max num of types")
-		}
-		if len(sec) < 12 {
-			return p.fail(errno.EINVAL, "[%d] meta_left:%d meta_needed:%d", id, len(sec), 12)
-		}
-		raw := rawType{
-			nameOff: binary.LittleEndian.Uint32(sec),
-			info:    binary.LittleEndian.Uint32(sec[4:]),
-			last:    binary.LittleEndian.Uint32(sec[8:]),
-		}
-		n, err := p.one(id, raw, sec[12:])
-		if err != nil {
-			return err
-		}
-		sec = sec[12+n:]
+// one checks the type at the start of sec (btf_check_meta).
+func (p *parser) one(id ID, sec []byte) (*raw, error) {
+	if len(sec) < 4*typeWords {
+		return nil, p.fail(errno.EINVAL, "[%d] meta_left:%d meta_needed:%d", id, len(sec), 4*typeWords)
 	}
-	return nil
-}
-
-// one decodes one type and returns how many bytes follow its three words.
-func (p *parser) one(id ID, raw rawType, rest []byte) (int, error) {
-	if raw.info&^0x9f00ffff != 0 {
-		return 0, p.fail(errno.EINVAL, "[%d] Invalid btf_info:%x", id, raw.info)
-	}
-	kind := Kind(raw.info >> 24 & 0x1f)
-	if kind == KindVoid || kind >= numKinds {
-		return 0, p.fail(errno.EINVAL, "[%d] Invalid kind:%d", id, kind)
-	}
-	rule := &kinds[kind]
-	raw.vlen = int(raw.info & maxVlen)
-	t := Type{Kind: kind, KindFlag: raw.info>>31 != 0}
-	name, ok := p.btf.String(raw.nameOff)
-	if !ok {
-		return 0, p.fail(errno.EINVAL, "[%d] Invalid name_offset:%d", id, raw.nameOff)
-	}
-	t.Name = name
-	need := rule.extra
-	if rule.entry > 0 {
-		need += rule.entry * raw.vlen
-	}
+	r := &raw{id: id, nameOff: word(sec, 0), info: word(sec, 1), last: word(sec, 2)}
+	k := r.kind()
 	switch {
-	case len(rest) < need:
-		return 0, p.bad(id, &t, "meta_left:%d meta_needed:%d", len(rest), need)
-	case t.KindFlag && !rule.flag:
-		return 0, p.bad(id, &t, "Invalid btf_info kind_flag")
-	case raw.vlen != 0 && !rule.vlen:
-		return 0, p.bad(id, &t, "vlen != 0")
-	case rule.mustZero && kind == KindArray && raw.last != 0:
-		return 0, p.bad(id, &t, "size != 0")
-	case rule.mustZero && raw.last != 0:
-		return 0, p.bad(id, &t, "type != 0")
-	case !rule.name.allows(name):
-		return 0, p.bad(id, &t, "Invalid name")
+	case r.info&^0x9f00ffff != 0:
+		return nil, p.fail(errno.EINVAL, "[%d] Invalid btf_info:%x", id, r.info)
+	case k == KindVoid || k >= numKinds:
+		return nil, p.fail(errno.EINVAL, "[%d] Invalid kind:%d", id, uint8(k))
+	case !p.nameIn(r.nameOff):
+		return nil, p.fail(errno.EINVAL, "[%d] Invalid name_offset:%d", id, r.nameOff)
 	}
-	raw.body = rest[:need]
-	if rule.sized {
-		t.Size = raw.last
+	sec = sec[4*typeWords:]
+	need := kinds[k].fixed + kinds[k].entry*r.vlen()
+	if len(sec) < need {
+		return nil, p.wrong(r, &complaint{text: fmt.Sprintf("meta_left:%d meta_needed:%d", len(sec), need), brief: true})
 	}
-	if err := rule.decode(p, id, &t, raw); err != nil {
-		return 0, err
-	}
-	p.btf.types = append(p.btf.types, t)
-	if name != "" {
-		p.btf.byName[name] = append(p.btf.byName[name], id)
-	}
-	return need, nil
-}
-
-// bad logs a type with what is wrong about it.
-func (p *parser) bad(id ID, t *Type, format string, args ...any) error {
-	name := t.Name
-	if name == "" {
-		name = "(anon)"
-	}
-	return p.fail(errno.EINVAL, "[%d] %s %s "+format, append([]any{id, kinds[t.Kind].label, name}, args...)...)
-}
-
-func (r nameRule) allows(s string) bool {
-	switch r {
-	case nameNone:
-		return s == ""
-	case nameAny:
-		return s == "" || identifier(s)
-	case nameRequired:
-		return identifier(s)
-	case nameSection:
-		return s != "" && printable(s)
-	case nameFree:
-		return true
-	}
-	return s != ""
-}
-
-// identifier mirrors btf_name_valid_identifier: dots are allowed since compilers
-// make such names.
-func identifier(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		alpha := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.'
-		if !alpha && (i == 0 || c < '0' || c > '9') {
-			return false
+	r.body = sec[:need]
+	for _, rule := range kinds[k].rules {
+		if c := rule(p, r); c != nil {
+			return nil, p.wrong(r, c)
 		}
 	}
-	return s != "" && len(s) < maxNameLen
-}
-
-// maxNameLen is KSYM_NAME_LEN.
-const maxNameLen = 512
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
+	p.sayType(r, false, "")
+	if check := kinds[k].entries; check != nil {
+		if err := check(p, r); err != nil {
+			return nil, err
 		}
 	}
-	return true
+	return r, nil
 }
 
-func u32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
-
-func decodeRef(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref = ID(raw.last)
-	if t.Ref > maxTypes {
-		return p.bad(id, t, "Invalid type_id")
+// wrong logs a complaint and makes the error of it.
+func (p *parser) wrong(r *raw, c *complaint) error {
+	p.sayType(r, c.brief, c.text)
+	e := c.errno
+	if e == 0 {
+		e = errno.EINVAL
 	}
-	return nil
+	return errno.Errorf(e, "bad BTF: [%d] %s %s: %s", r.id, r.kind(), p.name(r.nameOff), c.text)
 }
 
-func decodeInt(p *parser, id ID, t *Type, raw rawType) error {
-	v := u32(raw.body, 0)
-	if v&^0x0fff00ff != 0 {
-		return p.bad(id, t, "Invalid int_data:%x", v)
-	}
-	enc := v >> 24 & 0xf
-	t.Int = Int{Signed: enc&1 != 0, Char: enc&2 != 0, Bool: enc&4 != 0, Offset: uint8(v >> 16), Bits: uint8(v)}
-	bits := uint32(t.Int.Bits) + uint32(t.Int.Offset)
-	switch {
-	case bits > 128:
-		return p.bad(id, t, "nr_bits exceeds %d", 128)
-	case (bits+7)/8 > t.Size:
-		return p.bad(id, t, "nr_bits exceeds type_size")
-	case enc != 0 && enc != 1 && enc != 2 && enc != 4:
-		return p.bad(id, t, "Unsupported encoding")
-	}
-	return nil
+// at is the type with an id as it was read.
+func (p *parser) at(id ID) *raw {
+	sec := p.body[p.begin[id]:]
+	r := &raw{id: id, nameOff: word(sec, 0), info: word(sec, 1), last: word(sec, 2)}
+	k := &kinds[r.kind()]
+	r.body = sec[4*typeWords:][:k.fixed+k.entry*r.vlen()]
+	return r
 }
 
-func decodeFloat(p *parser, id ID, t *Type, raw rawType) error {
-	switch t.Size {
+// nameIn says whether an offset lies in the string section
+// (btf_name_offset_valid).
+func (p *parser) nameIn(off uint32) bool {
+	return off <= maxNameOff && uint64(off) < uint64(len(p.btf.strings.text))
+}
+
+// namedBy says whether the name at an offset is there and of a form.
+func (p *parser) namedBy(off uint32, form func(string) bool) bool {
+	s, ok := p.btf.strings.at(off)
+	return off != 0 && ok && form(s)
+}
+
+// need makes the complaint unless the condition holds.
+func need(ok bool, text string) *complaint {
+	if ok {
+		return nil
+	}
+	return &complaint{text: text}
+}
+
+func noVlen(_ *parser, r *raw) *complaint { return need(r.vlen() == 0, "vlen != 0") }
+func noFlag(_ *parser, r *raw) *complaint { return need(!r.flag(), "Invalid btf_info kind_flag") }
+func noType(_ *parser, r *raw) *complaint { return need(r.last == 0, "type != 0") }
+func noSize(_ *parser, r *raw) *complaint { return need(r.last == 0, "size != 0") }
+
+func someSize(_ *parser, r *raw) *complaint { return need(r.last != 0, "size == 0") }
+func anyRef(_ *parser, r *raw) *complaint   { return need(r.last <= maxTypes, "Invalid type_id") }
+func someRef(_ *parser, r *raw) *complaint {
+	return need(r.last != 0 && r.last <= maxTypes, "Invalid type_id")
+}
+
+func anonymous(_ *parser, r *raw) *complaint { return need(r.nameOff == 0, "Invalid name") }
+func named(p *parser, r *raw) *complaint {
+	return need(p.namedBy(r.nameOff, identifier), "Invalid name")
+}
+func maybeNamed(p *parser, r *raw) *complaint {
+	return need(r.nameOff == 0 || p.namedBy(r.nameOff, identifier), "Invalid name")
+}
+func sectionNamed(p *parser, r *raw) *complaint {
+	return need(p.namedBy(r.nameOff, sectionName), "Invalid name")
+}
+
+func notEmpty(s string) bool { return s != "" }
+
+func tagName(p *parser, r *raw) *complaint {
+	return need(p.namedBy(r.nameOff, notEmpty), "Invalid name")
+}
+func tagValue(p *parser, r *raw) *complaint {
+	return need(p.namedBy(r.nameOff, notEmpty), "Invalid value")
+}
+
+func tagComponent(_ *parser, r *raw) *complaint {
+	return need(int32(word(r.body, 0)) >= -1, "Invalid component_idx")
+}
+
+func funcLinkage(_ *parser, r *raw) *complaint {
+	return need(r.vlen() <= int(Global), "Invalid func linkage")
+}
+
+func varLinkage(_ *parser, r *raw) *complaint {
+	return need(word(r.body, 0) <= uint32(Global), "Linkage not supported")
+}
+
+func floatSize(_ *parser, r *raw) *complaint {
+	switch r.last {
 	case 2, 4, 8, 12, 16:
 		return nil
 	}
-	return p.bad(id, t, "Invalid type_size")
+	return need(false, "Invalid type_size")
 }
 
-func decodeArray(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref, t.Index, t.Elems = ID(u32(raw.body, 0)), ID(u32(raw.body, 1)), u32(raw.body, 2)
-	switch {
-	case t.Ref == 0 || t.Ref > maxTypes:
-		return p.bad(id, t, "Invalid elem")
-	case t.Index == 0 || t.Index > maxTypes:
-		return p.bad(id, t, "Invalid index")
+func enumSize(_ *parser, r *raw) *complaint {
+	return need(r.last != 0 && r.last <= 8 && r.last&(r.last-1) == 0, "Unexpected size")
+}
+
+func arrayTypes(_ *parser, r *raw) *complaint {
+	for i, text := range []string{"Invalid elem", "Invalid index"} {
+		if id := word(r.body, i); id == 0 || id > maxTypes {
+			return need(false, text)
+		}
 	}
 	return nil
 }
 
-func decodeFwd(p *parser, id ID, t *Type, raw rawType) error { return nil }
+// The word of an integer: encoding, offset, bits.
+const (
+	intMask   = 0x0fffffff
+	intSigned = 1
+	intChar   = 2
+	intBool   = 4
+	maxBits   = 128
+)
 
-func decodeStruct(p *parser, id ID, t *Type, raw rawType) error {
-	last := uint32(0)
-	t.Members = make([]Member, raw.vlen)
-	for i := range t.Members {
-		b := raw.body[12*i:]
-		name, ok := p.btf.String(u32(b, 0))
-		m := Member{Name: name, Type: ID(u32(b, 1)), Offset: u32(b, 2)}
-		if t.KindFlag {
-			m.Bits, m.Offset = m.Offset>>24, m.Offset&0xffffff
-		}
-		t.Members[i] = m
-		switch {
-		case !ok:
-			return p.bad(id, t, "Invalid member name_offset:%d", u32(b, 0))
-		case name != "" && !identifier(name):
-			return p.bad(id, t, "Invalid name")
-		case m.Type == 0 || m.Type > maxTypes:
-			return p.bad(id, t, "Invalid type_id")
-		case t.Kind == KindUnion && m.Offset != 0:
-			return p.bad(id, t, "Invalid member bits_offset")
-		case last > m.Offset:
-			return p.bad(id, t, "Invalid member bits_offset")
-		case uint64(m.Offset+7)/8 > uint64(t.Size):
-			return p.bad(id, t, "Member bits_offset exceeds its struct size")
-		}
-		last = m.Offset
+func intParts(r *raw) (encoding, offset, bits uint32) {
+	v := word(r.body, 0)
+	return v >> 24 & 0xf, v >> 16 & 0xff, v & 0xff
+}
+
+func intWord(_ *parser, r *raw) *complaint {
+	if v := word(r.body, 0); v&^intMask != 0 {
+		return &complaint{text: fmt.Sprintf("Invalid int_data:%x", v), brief: true}
 	}
 	return nil
 }
 
-func decodeEnum(p *parser, id ID, t *Type, raw rawType) error {
-	if t.Size > 8 || t.Size == 0 || t.Size&(t.Size-1) != 0 {
-		return p.bad(id, t, "Unexpected size")
+func intBits(_ *parser, r *raw) *complaint {
+	_, off, bits := intParts(r)
+	if off+bits > maxBits {
+		return &complaint{text: fmt.Sprintf("nr_bits exceeds %d", maxBits)}
 	}
-	entry := kinds[t.Kind].entry
-	t.Values = make([]Value, raw.vlen)
-	for i := range t.Values {
-		b := raw.body[entry*i:]
-		name, ok := p.btf.String(u32(b, 0))
-		if !ok {
-			return p.bad(id, t, "Invalid name_offset:%d", u32(b, 0))
-		}
-		if !identifier(name) {
-			return p.bad(id, t, "Invalid name")
-		}
-		n := uint64(u32(b, 1))
-		switch {
-		case t.Kind == KindEnum64:
-			n |= uint64(u32(b, 2)) << 32
-		case t.KindFlag:
-			n = uint64(int64(int32(n)))
-		}
-		t.Values[i] = Value{name, n}
-	}
-	return nil
+	return need((off+bits+7)/8 <= r.last, "nr_bits exceeds type_size")
 }
 
-func decodeFunc(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref, t.Linkage = ID(raw.last), Linkage(raw.vlen)
-	if raw.vlen > int(Global) {
-		return p.bad(id, t, "Invalid func linkage")
+func intEncoding(_ *parser, r *raw) *complaint {
+	switch enc, _, _ := intParts(r); enc {
+	case 0, intSigned, intChar, intBool:
+		return nil
 	}
-	return nil
-}
-
-func decodeProto(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref = ID(raw.last)
-	t.Members = make([]Member, raw.vlen)
-	for i := range t.Members {
-		b := raw.body[8*i:]
-		name, ok := p.btf.String(u32(b, 0))
-		if !ok {
-			return p.bad(id, t, "Invalid arg#%d", i+1)
-		}
-		t.Members[i] = Member{Name: name, Type: ID(u32(b, 1))}
-	}
-	return nil
-}
-
-func decodeVar(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref, t.Linkage = ID(raw.last), Linkage(u32(raw.body, 0))
-	switch {
-	case t.Ref == 0 || t.Ref > maxTypes:
-		return p.bad(id, t, "Invalid type_id")
-	case u32(raw.body, 0) > uint32(Global):
-		return p.bad(id, t, "Linkage not supported")
-	}
-	return nil
-}
-
-func decodeDatasec(p *parser, id ID, t *Type, raw rawType) error {
-	if t.Size == 0 {
-		return p.bad(id, t, "Invalid size")
-	}
-	var end uint64
-	var sum uint64
-	t.Members = make([]Member, raw.vlen)
-	for i := range t.Members {
-		b := raw.body[12*i:]
-		m := Member{Type: ID(u32(b, 0)), Offset: u32(b, 1), Bits: u32(b, 2)}
-		t.Members[i] = m
-		switch {
-		case m.Type == 0 || m.Type > maxTypes:
-			return p.bad(id, t, "Invalid type_id")
-		case uint64(m.Offset) < end || m.Offset >= t.Size:
-			return p.bad(id, t, "Invalid offset")
-		case m.Bits == 0 || m.Bits > t.Size:
-			return p.bad(id, t, "Invalid size")
-		}
-		end = uint64(m.Offset) + uint64(m.Bits)
-		if end > uint64(t.Size) {
-			return p.bad(id, t, "Invalid offset+size")
-		}
-		sum += uint64(m.Bits)
-	}
-	if uint64(t.Size) < sum {
-		return p.bad(id, t, "Invalid btf_info size")
-	}
-	return nil
-}
-
-func decodeDeclTag(p *parser, id ID, t *Type, raw rawType) error {
-	t.Ref, t.Component = ID(raw.last), int32(u32(raw.body, 0))
-	if t.Component < -1 {
-		return p.bad(id, t, "Invalid component_idx")
-	}
-	return nil
+	return &complaint{text: "Unsupported encoding", errno: errno.ENOTSUPP}
 }

@@ -39,10 +39,8 @@ func (t *percpuTable) put(c *exec.CPU, e uint64, value []byte, isNew bool) {
 		t.values.storeAll(first, value)
 		return
 	}
-	if isNew {
-		for cpu := range t.cpus() {
-			clear(mem.Bytes(t.values.at(first, cpu), t.values.size))
-		}
+	for cpu := 0; isNew && cpu < t.cpus(); cpu++ {
+		clear(mem.Bytes(t.values.at(first, cpu), uint64(t.spec.ValueSize)))
 	}
 	t.store(t.values.at(first, c.ID), value, 0)
 }

@@ -88,6 +88,9 @@ func (x *XDP) Len() uint32 {
 // Bytes is the linear part from Data on, not a copy.
 func (x *XDP) Bytes() []byte { return mem.Bytes(x.Data, x.DataEnd-x.Data) }
 
+// MetaBytes is the metadata and the linear part behind it, not a copy.
+func (x *XDP) MetaBytes() []byte { return mem.Bytes(x.DataMeta, x.DataEnd-x.DataMeta) }
+
 // Packet implements exec.PacketRange.
 func (x *XDP) Packet() (meta, data, end uint64) { return x.DataMeta, x.Data, x.DataEnd }
 

@@ -97,3 +97,20 @@ func (v *verifier) reject(code errno.Errno, reason Reason, text string) error {
 func (v *verifier) unsupported(what string) error {
 	return v.fail(errno.ENOTSUPP, ReasonUnknown, "%s is not supported\n", what)
 }
+
+// also adds a line to an error.
+func (v *verifier) also(err error, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	v.log.text(text)
+	if e, ok := err.(*Error); ok {
+		e.Message = strings.TrimPrefix(e.Message+"\n"+strings.TrimSuffix(text, "\n"), "\n")
+	}
+	return err
+}
+
+// printf writes a message to the log.
+func (v *verifier) printf(format string, args ...any) {
+	if v.log != nil && v.log.level != 0 {
+		v.log.text(fmt.Sprintf(format, args...))
+	}
+}

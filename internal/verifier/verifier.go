@@ -38,6 +38,9 @@ type Env struct {
 	// Context ends the verification early when it is done (EINTR→EAGAIN as a
 	// pending signal does); nil never does.
 	Context context.Context
+	// CPUs is the number of CPUs that programs may find themselves on; 0: not
+	// known.
+	CPUs int
 	// Record keeps what was believed at each instruction (prog.Verified.States)
 	// for the checking interpreter. All scalars then count as precise, so that
 	// pruning never generalises: more states are walked than Linux would.

@@ -17,9 +17,18 @@ func Refine(c Cond, w Width, a, b Scalar) Branches {
 	return r
 }
 
-// Assume lets a and b learn that the condition holds (regs_refine_cond_op). They
-// are the same pointer for a jump that compares a register with itself: it then
-// learns both times, which on a way that cannot be taken shows in the log.
+// RefineSelf is [Refine] for a jump that compares a register with itself. 6.18
+// does not treat it apart: the register learns as either operand, on the way that
+// is never taken too.
+func RefineSelf(c Cond, w Width, a Scalar) (onTrue, onFalse Scalar) {
+	onTrue, onFalse = a, a
+	Assume(c, w, &onTrue, &onTrue)
+	Assume(c.Not(), w, &onFalse, &onFalse)
+	return onTrue, onFalse
+}
+
+// Assume lets a and b, which may be one, learn that the condition holds
+// (regs_refine_cond_op).
 func Assume(c Cond, w Width, a, b *Scalar) {
 	switch r := c.relation(); {
 	case c == EQ:

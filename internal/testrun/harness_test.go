@@ -1,0 +1,209 @@
+package testrun_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/helpers"
+	"github.com/skep-ebpf/skep/internal/interp"
+	"github.com/skep-ebpf/skep/internal/mem"
+	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/progtype"
+	"github.com/skep-ebpf/skep/internal/rewrite"
+	"github.com/skep-ebpf/skep/internal/testrun"
+	"github.com/skep-ebpf/skep/internal/uapi"
+	"github.com/skep-ebpf/skep/internal/usermem"
+)
+
+// The programs of these tests run as in the kernel, but not behind skep's
+// verifier: what that would find out is written here in a simpler way. R6 holds
+// the context throughout, and R1 up to the first call; what is reached through
+// them is the context.
+
+func assemble(tb testing.TB, text string) []insn.Instruction {
+	tb.Helper()
+	a := insn.Assembler{Helper: func(name string) (int32, bool) {
+		id, ok := uapi.ParseFuncID("BPF_FUNC_" + name)
+		return int32(id), ok
+	}}
+	code, err := a.Assemble(text)
+	if err != nil {
+		tb.Fatalf("%v in\n%s", err, text)
+	}
+	return code
+}
+
+// seal makes a verified program out of code that the live kernel accepts.
+func seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *prog.Verified {
+	tb.Helper()
+	caps := desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}
+	raw := &prog.Raw{Insns: code, Info: desc.ProgInfo{Type: pt.Type, ExpectedAttach: at, GPL: true, Caps: caps}}
+	parts := prog.VerifiedParts{Type: pt, Insns: code, Facts: make([]prog.Fact, len(code))}
+	starts := make([]bool, len(code))
+	starts[0] = true
+	ctxInR1 := true
+	for n, i := range code {
+		f := &parts.Facts[n]
+		*f = prog.Fact{Orig: int32(n), Seen: true}
+		base := i.Src()
+		if i.IsStore() {
+			base = i.Dst()
+		}
+		switch {
+		case i.IsSubprogCall() || i.IsFuncRef():
+			starts[n+1+int(i.Imm())] = true
+		case i.IsHelperCall():
+			ctxInR1 = false
+			if f.Helper = pt.Helper(uapi.FuncID(i.Imm()), &raw.Info); f.Helper == nil {
+				tb.Fatalf("%s may not call %s", pt.Name, uapi.FuncID(i.Imm()))
+			}
+		case i.Class() != insn.ClassLDX && !i.IsStore():
+		case base == insn.R6 || base == insn.R1 && ctxInR1:
+			a := desc.CtxAccess{Off: uint32(i.Off()), Size: uint32(i.SizeBytes()), Write: i.IsStore()}
+			if f.Mem, f.Ctx = prog.MemCtx, pt.Context.Access(a, &raw.Info); f.Ctx == nil {
+				tb.Fatalf("instruction %d makes an access that %s does not allow", n, pt.Context.Name)
+			}
+		default:
+			f.Mem = prog.MemPlain
+		}
+	}
+	for n, isStart := range starts {
+		if isStart {
+			parts.Subprogs = append(parts.Subprogs, prog.Subprog{Start: int32(n), StackDepth: exec.StackSize / 2})
+		}
+	}
+	return prog.Seal(raw, parts)
+}
+
+// bench is a machine of skep's.
+type bench struct {
+	m     *exec.Machine
+	trace []string
+}
+
+func newBench(tb testing.TB) *bench {
+	tb.Helper()
+	region, err := mem.NewRegion(64 << 20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := exec.NewMachine(region, 1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b := &bench{m: m}
+	now := uint64(0)
+	m.Clock = func() uint64 { now += 1000; return now }
+	m.BootClock, m.TAIClock = m.Clock, m.Clock
+	m.Rand = func() uint64 { return 4 }
+	m.Trace = func(_ int, line string) { b.trace = append(b.trace, line) }
+	used := region.Used()
+	tb.Cleanup(func() {
+		if got := region.Used(); got != used {
+			tb.Errorf("test runs left %d bytes behind", got-used)
+		}
+		if err := region.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bench) compile(tb testing.TB, e exec.Engine, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *testrun.Program {
+	tb.Helper()
+	v, err := rewrite.Run(seal(tb, pt, at, code), rewrite.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	img, err := e.Compile(v, helpers.Env(b.m))
+	if err != nil {
+		tb.Fatalf("%s: %v", e.Name(), err)
+	}
+	tb.Cleanup(img.Close)
+	return &testrun.Program{Machine: b.m, Image: img, Type: pt.Type, ExpectedAttach: at}
+}
+
+var engines = []exec.Engine{interp.New(), interp.NewChecking()}
+
+// run does what oracle.Program.Run does, in skep.
+func run(p *testrun.Program, in oracle.Input) oracle.Output {
+	data := buffer(in.DataOut, len(in.Data), 4096)
+	ctx := buffer(in.CtxOut, len(in.Ctx), 256)
+	var m usermem.Segments
+	a := uapi.TestRunAttr{
+		DataSizeIn: uint32(len(in.Data)), DataIn: m.Add(bytes.Clone(in.Data)),
+		DataSizeOut: uint32(len(data)), DataOut: m.Add(data),
+		CtxSizeIn: uint32(len(in.Ctx)), CtxIn: m.Add(bytes.Clone(in.Ctx)),
+		CtxSizeOut: uint32(len(ctx)), CtxOut: m.Add(ctx),
+		Repeat: in.Repeat, Flags: in.Flags, CPU: in.CPU, BatchSize: in.BatchSize,
+	}
+	err := testrun.CheckAttr(&a)
+	if err == nil {
+		err = testrun.BPF(p, &a, &m)
+	}
+	out := oracle.Output{Retval: a.Retval, Data: data[:min(int(a.DataSizeOut), len(data))],
+		Ctx: ctx[:min(int(a.CtxSizeOut), len(ctx))]}
+	if err != nil {
+		out.Errno = errno.Of(err)
+	}
+	return out
+}
+
+func buffer(asked, in, extra int) []byte {
+	switch {
+	case asked > 0:
+		return make([]byte, asked)
+	case asked < 0 || in == 0:
+		return nil
+	}
+	return make([]byte, in+extra)
+}
+
+// subject is one program in the kernel and in skep.
+type subject struct {
+	live *oracle.Program
+	skep []*testrun.Program
+}
+
+func newSubject(t *testing.T, b *bench, typ uapi.ProgType, at uapi.AttachType, flags uint32, text string) *subject {
+	t.Helper()
+	code := assemble(t, text)
+	s := &subject{live: oracle.Load(t, oracle.Prog{Type: typ, Insns: code, ExpectedAttachType: at, Flags: flags, LogLevel: 1})}
+	if s.live.Errno != 0 {
+		t.Fatalf("the kernel refuses the program: %v\n%s\n%s", s.live.Errno, text, s.live.Log)
+	}
+	for _, e := range engines {
+		s.skep = append(s.skep, b.compile(t, e, progtype.Lookup(typ), at, code))
+	}
+	return s
+}
+
+// compare runs the program on both sides.
+func (s *subject) compare(t *testing.T, what string, in oracle.Input) {
+	t.Helper()
+	want := s.live.Run(in)
+	for _, p := range s.skep {
+		got := run(p, in)
+		if got.Errno != want.Errno {
+			t.Errorf("%s: errno %v, kernel %v", what, got.Errno, want.Errno)
+			continue
+		}
+		if want.Errno != 0 && want.Errno != errno.ENOSPC {
+			continue
+		}
+		if got.Retval != want.Retval {
+			t.Errorf("%s: returned %d (%#x), kernel %d (%#x)", what, int32(got.Retval), got.Retval, int32(want.Retval), want.Retval)
+		}
+		if !bytes.Equal(got.Data, want.Data) {
+			t.Errorf("%s: packet\n%x, kernel\n%x", what, got.Data, want.Data)
+		}
+		if !bytes.Equal(got.Ctx, want.Ctx) {
+			t.Errorf("%s: context\n%x, kernel\n%x", what, got.Ctx, want.Ctx)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package verifier
+
+import (
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
+)
+
+// fieldTypes is what a register holds that was loaded from a context field.
+var fieldTypes = [...]regType{
+	desc.FieldScalar:           scalar,
+	desc.FieldPacket:           ptrPacket,
+	desc.FieldPacketMeta:       ptrPacketMeta,
+	desc.FieldPacketEnd:        ptrPacketEnd,
+	desc.FieldFlowKeys:         ptrFlowKeys,
+	desc.FieldSocket:           ptrSocket,
+	desc.FieldSocketOrNull:     ptrSocket | orNull,
+	desc.FieldSockCommonOrNull: ptrSockCommon | orNull,
+}
+
+// accessCtx checks an access to the context: only whole fields, as the program
+// type allows.
+func (v *verifier) accessCtx(a *access) error {
+	if err := v.leaks(a, "ctx"); err != nil {
+		return err
+	}
+	r := v.reg(a.reg)
+	if err := v.unmodified(r, a.reg, false); err != nil {
+		return err
+	}
+	f := v.ctxField(a)
+	if f == nil {
+		err := v.fail(errno.EACCES, ReasonContext, "invalid bpf_context access off=%d size=%d\n", a.off, a.size)
+		v.logLine(v.insnIdx, "; ")
+		return err
+	}
+	v.facts[v.insnIdx].Ctx = f
+	if !a.loads() {
+		return nil
+	}
+	dst := v.reg(insn.Reg(a.value))
+	if f.Kind == desc.FieldScalar {
+		v.setUnknown(dst)
+		return nil
+	}
+	t := fieldTypes[f.Kind]
+	dst.setPointer(t)
+	if t&orNull != 0 {
+		dst.id = v.newID()
+	}
+	dst.zextAt = 0
+	return nil
+}
+
+// ctxField finds the field that is accessed, nil if it may not be.
+func (v *verifier) ctxField(a *access) *desc.CtxField {
+	c := v.typ.Context
+	if c == nil || a.off < 0 || a.off > int(c.Size) {
+		return nil
+	}
+	f := c.Access(desc.CtxAccess{Insn: v.insn, Off: uint32(a.off), Size: uint32(a.size), Write: a.write}, v.info)
+	if f == nil || f.Kind != desc.FieldScalar && a.signed {
+		return nil
+	}
+	return f
+}

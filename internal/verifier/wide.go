@@ -1,0 +1,230 @@
+package verifier
+
+import (
+	"errors"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/prog"
+)
+
+// resolveWide finds what the 64-bit immediate loads refer to, before anything is
+// walked (resolve_pseudo_ldimm64), and refuses unknown opcodes.
+func (v *verifier) resolveWide() error {
+	for i := 0; i < len(v.insns); i++ {
+		in := v.insns[i]
+		if in.Class() == insn.ClassLDX && (in.Mode() != insn.ModeMem && in.Mode() != insn.ModeMemSX || in.Imm() != 0) {
+			return v.fail(errno.EINVAL, ReasonEncoding, "BPF_LDX uses reserved fields\n")
+		}
+		if !in.IsWide() {
+			if !insn.KnownOpcode(in.Op()) {
+				return v.fail(errno.EINVAL, ReasonEncoding, "unknown opcode %02x\n", in.Op())
+			}
+			continue
+		}
+		if i == len(v.insns)-1 || v.insns[i+1]&(1<<32-1) != 0 {
+			return v.fail(errno.EINVAL, ReasonEncoding, "invalid bpf_ld_imm64 insn\n")
+		}
+		if err := v.resolveOne(i); err != nil {
+			return err
+		}
+		i++
+	}
+	return nil
+}
+
+// resolveOne resolves the immediate load at i.
+func (v *verifier) resolveOne(i int) error {
+	in, high := v.insns[i], v.insns[i+1]
+	f := &v.facts[i]
+	switch in.Src() {
+	case 0:
+		f.Imm64 = insn.Imm64(in, high)
+		return nil
+	case insn.PseudoBTFID:
+		return v.unsupported("the address of a kernel variable")
+	case insn.PseudoFunc:
+		f.Wide = prog.WideFunc
+		f.Sub = int32(v.subprogAt(i + int(in.Imm()) + 1))
+		return nil
+	case insn.PseudoMapValue, insn.PseudoMapIdxValue:
+	case insn.PseudoMapFD, insn.PseudoMapIdx:
+		if high.Imm() == 0 {
+			break
+		}
+		fallthrough
+	default:
+		return v.fail(errno.EINVAL, ReasonEncoding, "unrecognized bpf_ld_imm64 insn\n")
+	}
+	fd := in.Imm()
+	if in.Src() == insn.PseudoMapIdx || in.Src() == insn.PseudoMapIdxValue {
+		if v.env.FDArray == nil {
+			return v.fail(errno.EPROTO, ReasonMap, "fd_idx without fd_array is invalid\n")
+		}
+		var err error
+		if fd, err = v.env.FDArray(int(in.Imm())); err != nil {
+			return v.reject(errnoOr(err, errno.EFAULT), ReasonMap, "fd_array cannot be read")
+		}
+	}
+	idx, err := v.useMap(fd)
+	if err != nil {
+		return err
+	}
+	m := v.maps[idx-1]
+	v.aux[i].mapIdx = idx
+	f.Map = m
+	if in.Src() == insn.PseudoMapFD || in.Src() == insn.PseudoMapIdx {
+		f.Wide, f.Imm64 = prog.WideMap, m.Addr
+	} else if err := v.directValue(i, m, uint32(high.Imm())); err != nil {
+		return err
+	}
+	v.insns[i] = in.WithImm(int32(uint32(f.Imm64)))
+	v.insns[i+1] = high.WithImm(int32(f.Imm64 >> 32))
+	return nil
+}
+
+// directValue resolves an address inside a map's value.
+func (v *verifier) directValue(i int, m *desc.Map, off uint32) error {
+	if m.ValueAddr == nil {
+		return v.fail(errno.EINVAL, ReasonMap, "no direct value access support for this map type\n")
+	}
+	addr, ok := m.ValueAddr(off)
+	if !ok {
+		code := errno.EINVAL
+		if m.MaxEntries != 1 {
+			code = errno.ENOTSUPP
+		}
+		return v.fail(code, ReasonMap, "invalid access to map value pointer, value_size=%d off=%d\n", m.ValueSize, off)
+	}
+	f := &v.facts[i]
+	f.Wide, f.Imm64 = prog.WideMapValue, addr
+	v.aux[i].mapOff = off
+	return nil
+}
+
+// errnoOr is the errno that err wraps, or another one.
+func errnoOr(err error, or errno.Errno) errno.Errno {
+	var e errno.Errno
+	if errors.As(err, &e) {
+		return e
+	}
+	return or
+}
+
+// useMap adds the map behind a descriptor to those that the program uses, and
+// gives its index.
+func (v *verifier) useMap(fd int32) (int32, error) {
+	if v.env.ResolveMap == nil {
+		return 0, v.fail(errno.EBADF, ReasonMap, "fd %d is not pointing to valid bpf_map\n", fd)
+	}
+	m, err := v.env.ResolveMap(fd)
+	if err != nil {
+		return 0, v.fail(errnoOr(err, errno.EBADF), ReasonMap, "fd %d is not pointing to valid bpf_map\n", fd)
+	}
+	for i := range v.used {
+		if v.maps[i] == m {
+			return int32(i) + 1, nil
+		}
+	}
+	if v.used >= maxUsedMaps {
+		return 0, v.fail(errno.E2BIG, ReasonMap,
+			"The total number of maps per program has reached the limit of %d\n", maxUsedMaps)
+	}
+	if err := v.compatible(m); err != nil {
+		return 0, err
+	}
+	v.maps = append(v.maps, m)
+	v.used++
+	return int32(v.used), nil
+}
+
+// mapOf is the map that a register's type refers to.
+func (v *verifier) mapOf(r *reg) *desc.Map { return v.maps[r.to.mapIdx-1] }
+
+// mapIndex is the index of a map that is not used directly: the template of
+// inner maps.
+func (v *verifier) mapIndex(m *desc.Map) int32 {
+	for i := v.used; i < len(v.maps); i++ {
+		if v.maps[i] == m {
+			return int32(i) + 1
+		}
+	}
+	v.maps = append(v.maps, m)
+	return int32(len(v.maps))
+}
+
+// isInner says whether the index stands for the template of inner maps.
+func (v *verifier) isInner(idx int32) bool { return int(idx) > v.used }
+
+// checkWide checks a 64-bit immediate load (check_ld_imm).
+func (v *verifier) checkWide() error {
+	in := v.insn
+	if in.Size() != insn.SizeDW {
+		return v.fail(errno.EINVAL, ReasonEncoding, "invalid BPF_LD_IMM insn\n")
+	}
+	if in.Off() != 0 {
+		return v.fail(errno.EINVAL, ReasonEncoding, "BPF_LD_IMM64 uses reserved fields\n")
+	}
+	if err := v.clobber(in.Dst()); err != nil {
+		return err
+	}
+	r := v.reg(in.Dst())
+	f, aux := &v.facts[v.insnIdx], &v.aux[v.insnIdx]
+	switch f.Wide {
+	case prog.WideConst:
+		r.typ = scalar
+		r.setKnown(f.Imm64)
+	case prog.WideFunc:
+		if !v.hasFuncInfo() {
+			return v.fail(errno.EINVAL, ReasonBTF, "missing btf func_info\n")
+		}
+		if !v.isStatic(int(f.Sub)) {
+			return v.fail(errno.EINVAL, ReasonBTF, "callback function not static\n")
+		}
+		r.setPointer(ptrFunc)
+		r.to.num = f.Sub
+	case prog.WideMapValue:
+		r.setPointer(ptrMapValue)
+		r.off = int32(aux.mapOff)
+		r.to.mapIdx = aux.mapIdx
+	case prog.WideMap:
+		r.setPointer(constMapPtr)
+		r.to.mapIdx = aux.mapIdx
+	}
+	return nil
+}
+
+// checkLoadAbs checks the loads from the packet of classic BPF (check_ld_abs).
+func (v *verifier) checkLoadAbs() error {
+	in := v.insn
+	if !v.typ.LoadAbs {
+		return v.fail(errno.EINVAL, ReasonContext, "BPF_LD_[ABS|IND] instructions not allowed for this program type\n")
+	}
+	if in.Dst() != 0 || in.Off() != 0 || in.Size() == insn.SizeDW || in.Mode() == insn.ModeAbs && in.Src() != 0 {
+		return v.fail(errno.EINVAL, ReasonEncoding, "BPF_LD_[ABS|IND] uses reserved fields\n")
+	}
+	if err := v.readReg(insn.R6); err != nil {
+		return err
+	}
+	if err := v.noLeaks(true, "BPF_LD_[ABS|IND]"); err != nil {
+		return err
+	}
+	ctx := v.reg(insn.R6)
+	if ctx.typ != ptrCtx {
+		return v.fail(errno.EINVAL, ReasonType, "at the time of BPF_LD_ABS|IND R6 != pointer to skb\n")
+	}
+	if in.Mode() == insn.ModeInd {
+		if err := v.readReg(in.Src()); err != nil {
+			return err
+		}
+	}
+	if err := v.unmodified(ctx, insn.R6, false); err != nil {
+		return err
+	}
+	v.clobberArgs(v.regs())
+	r0 := v.reg(insn.R0)
+	v.setUnknown(r0)
+	r0.zextAt = int32(v.insnIdx) + 1
+	return nil
+}
