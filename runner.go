@@ -1,9 +1,9 @@
 package skep
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
@@ -11,85 +11,80 @@ import (
 	"github.com/skep-ebpf/skep/internal/testrun"
 )
 
-// Runner puts packets through a program one after the other, each as a test run
-// of its own would see it, without the cost of a system call and without
-// allocating. It is for one goroutine at a time.
-//
-// Between [Runner.Begin] and [Runner.End] it holds a CPU, and nothing that
-// programs could reach is freed: keep that time short, and call no other method
-// of the kernel in it. Reading [Events] is allowed.
+// Runner puts packets through one program, one after the other, on one CPU and
+// without allocating: what [Program.Run] does for each packet, for many. It is
+// for one goroutine at a time and holds its CPU until Close.
 type Runner struct {
-	prog    *object.Prog
-	machine *exec.Machine
-	run     *testrun.Runner
-	cpu     *exec.CPU
-	stop    atomic.Bool
+	prog   *object.Prog
+	runner *testrun.Runner
+	cpu    *exec.CPU
+	stop   *atomic.Bool
 }
 
-// NewRunner makes a runner for the program. Programs that do not run on packets
-// give ENOTSUPP. Close it after use.
+// NewRunner makes a runner. It waits for an idle CPU.
 func (p *Program) NewRunner() (*Runner, error) {
 	o, _, err := p.task.task.Object(p.fd, object.KindProg)
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{prog: o.(*object.Prog), machine: p.task.kernel.abi.Machine}
-	r.run, err = testrun.NewRunner(r.machine, r.prog.Image, r.prog.Code.Raw.Info.Type)
+	prog := o.(*object.Prog)
+	m := p.task.kernel.abi.Machine
+	runner, err := testrun.NewRunner(m, prog.Runnable(), prog.Code.Raw().Type())
 	if err != nil {
-		o.Head().Put()
+		prog.Put()
 		return nil, fmt.Errorf("program %s: %w", p.Name, err)
 	}
+	r := &Runner{prog: prog, runner: runner, cpu: m.Acquire(), stop: new(atomic.Bool)}
+	r.cpu.Limit(-1, r.stop)
 	return r, nil
 }
 
-// Begin takes a CPU, and waits for one if there is none.
-func (r *Runner) Begin() {
-	r.cpu = r.machine.Acquire()
-	r.cpu.Limit(-1, &r.stop)
-}
-
-// End gives the CPU back.
-func (r *Runner) End() {
-	r.machine.Release(r.cpu)
-	r.cpu = nil
-}
-
-// Run runs the program on a packet that starts with its Ethernet header and
-// returns the verdict. received is the packet's time stamp as the program can
-// see it (__sk_buff.tstamp), 0 for none. Packets that cannot be are an error:
-// shorter than an Ethernet header, longer than 64 KiB. An interrupted run gives
-// EINTR. With [CheckingInterpreter] the error may be a [*Violation].
-//
-// Preconditions: Begin was called.
-func (r *Runner) Run(packet []byte, received time.Duration) (verdict uint32, err error) {
-	defer recoverViolation(&err)
-	verdict, err = r.run.Run(r.cpu, packet, uint64(received))
-	if r.cpu.Stopped {
-		return 0, errno.Errorf(errno.EINTR, "the run was interrupted")
+// Run runs the program on a packet that starts with its Ethernet header, and
+// returns its verdict. arrival is the packet's time stamp in nanoseconds, 0 for
+// none. After [Runner.Stop] it fails with EINTR.
+func (r *Runner) Run(packet []byte, arrival uint64) (verdict uint32, err error) {
+	defer r.violation(&err)
+	verdict, err = r.runner.Run(r.cpu, packet, arrival)
+	if err == nil && r.cpu.Stopped {
+		err = errno.Errorf(errno.EINTR, "the run was stopped")
 	}
 	return verdict, err
 }
 
-// Packet is the packet as the program left it. It is valid until the next Run.
-func (r *Runner) Packet() []byte { return r.run.Packet() }
-
-// Interrupt ends the run that is under way, and every later one, soon. It may be
-// called from any goroutine.
-func (r *Runner) Interrupt() { r.stop.Store(true) }
-
-// Close gives the runner's memory back.
-func (r *Runner) Close() {
-	r.run.Close()
-	r.prog.Put()
+// violation turns the panic of the checking interpreter into an error.
+func (r *Runner) violation(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case *Violation:
+		*err = fmt.Errorf("program %s: %w", r.prog.Name, p)
+	default:
+		panic(p)
+	}
 }
 
-// recoverViolation makes an error of what the checking interpreter found.
-func recoverViolation(err *error) {
-	switch v := recover().(type) {
-	case nil:
-	case *exec.Violation:
-		*err = v
-	default:
-		panic(v)
+// Packet is the packet as the last run left it, valid until the next one.
+func (r *Runner) Packet() []byte { return r.runner.Packet() }
+
+// Stop ends a run that is under way, from another goroutine.
+func (r *Runner) Stop() { r.stop.Store(true) }
+
+// Quiesce lets go of the CPU for a moment, so that what programs freed can be
+// used again. Long replays call it now and then.
+func (r *Runner) Quiesce() {
+	m := r.cpu.Machine
+	m.Release(r.cpu)
+	r.cpu = m.Acquire()
+	r.cpu.Limit(-1, r.stop)
+}
+
+// Close gives the CPU and the program back.
+func (r *Runner) Close() error {
+	if r.runner == nil {
+		return errors.New("skep: the runner is closed already")
 	}
+	r.cpu.Machine.Release(r.cpu)
+	r.runner.Close()
+	r.prog.Put()
+	r.runner = nil
+	return nil
 }

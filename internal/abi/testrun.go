@@ -1,13 +1,54 @@
 package abi
 
 import (
-	"github.com/skep-ebpf/skep/internal/errno"
+	"context"
+	"sync/atomic"
+
+	"github.com/skep-ebpf/skep/internal/testrun"
 	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// Where TEST_RUN leaves its results.
+const (
+	testRetval      = 4
+	testDataSizeOut = 12
+	testDuration    = 36
+	testCtxSizeOut  = 44
 )
 
 // progTestRun mirrors bpf_prog_test_run.
 func progTestRun(c *call) (int, error) {
 	var a uapi.TestRunAttr
 	a.Decode(c.attr[:])
-	return -1, errno.Errorf(errno.ENOTSUPP, "pending")
+	if err := testrun.CheckAttr(&a); err != nil {
+		return -1, err
+	}
+	p, err := c.progFD(a.ProgFD)
+	if err != nil {
+		return -1, err
+	}
+	defer p.Put()
+	stop := new(atomic.Bool)
+	defer context.AfterFunc(c.ctx, func() { stop.Store(true) })()
+	in := a
+	run := testrun.Program{
+		Machine: c.Machine, Image: p.Runnable(), Type: p.Code.Raw().Type(),
+		ExpectedAttach: p.Code.Raw().Info.ExpectedAttach, Stop: stop,
+	}
+	err = testrun.BPF(&run, &a, c.mem)
+	for _, out := range []struct {
+		off      int
+		was, now uint32
+	}{
+		{testRetval, in.Retval, a.Retval}, {testDataSizeOut, in.DataSizeOut, a.DataSizeOut},
+		{testDuration, in.Duration, a.Duration}, {testCtxSizeOut, in.CtxSizeOut, a.CtxSizeOut},
+	} {
+		if out.now == out.was {
+			continue
+		}
+		if perr := c.put(out.off, out.now); perr != nil {
+			return -1, perr
+		}
+	}
+	return 0, err
 }

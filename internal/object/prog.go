@@ -103,6 +103,16 @@ func (p *Prog) Run(c *exec.CPU, ctx uint64) uint64 {
 	return ret
 }
 
+// Runnable is the program as an image that keeps statistics. It must be used
+// only as long as the program is held; closing it does nothing.
+func (p *Prog) Runnable() exec.Image { return runnable{p} }
+
+type runnable struct{ p *Prog }
+
+func (r runnable) Run(c *exec.CPU, ctx uint64) uint64 { return r.p.Run(c, ctx) }
+func (r runnable) Code() []byte                       { return r.p.Image.Code() }
+func (r runnable) Close()                             {}
+
 // RunStats is how often and for how long (in nanoseconds) the program ran while
 // statistics were on.
 func (p *Prog) RunStats() (runs, ns uint64) { return p.runs.Load(), p.ns.Load() }
