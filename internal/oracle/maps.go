@@ -31,6 +31,8 @@ type MapSpec struct {
 type Map struct {
 	FD   int
 	Spec MapSpec
+
+	k *Kernel
 }
 
 // NewMap makes a map that is closed when the test ends. It fails the test if the
@@ -45,8 +47,11 @@ func NewMap(t testing.TB, spec MapSpec) *Map {
 	return m
 }
 
+// CreateMap makes a map in the live kernel; the caller closes it.
+func CreateMap(spec MapSpec) (*Map, errno.Errno) { return Live().CreateMap(spec) }
+
 // CreateMap makes a map; the caller closes it.
-func CreateMap(spec MapSpec) (*Map, errno.Errno) {
+func (k *Kernel) CreateMap(spec MapSpec) (*Map, errno.Errno) {
 	a := uapi.MapCreateAttr{
 		MapType:        spec.Type,
 		KeySize:        spec.KeySize,
@@ -67,15 +72,15 @@ func CreateMap(spec MapSpec) (*Map, errno.Errno) {
 	if spec.Tweak != nil {
 		spec.Tweak(&a)
 	}
-	fd, e := do(uapi.BPF_MAP_CREATE, &a)
+	fd, e := k.do(uapi.BPF_MAP_CREATE, &a)
 	if e != 0 {
 		return nil, e
 	}
-	return &Map{fd, spec}, 0
+	return &Map{fd, spec, k}, 0
 }
 
 // Close drops the descriptor.
-func (m *Map) Close() { closeFD(m.FD) }
+func (m *Map) Close() { m.k.CloseFD(m.FD) }
 
 // perCPU has the types whose elements have one value for each possible CPU.
 var perCPU = []uapi.MapType{
@@ -87,7 +92,7 @@ var perCPU = []uapi.MapType{
 // the values of all possible CPUs, each rounded up to eight bytes.
 func (m *Map) ValueBytes() int {
 	if slices.Contains(perCPU, m.Spec.Type) {
-		return (int(m.Spec.ValueSize) + 7) &^ 7 * PossibleCPUs()
+		return (int(m.Spec.ValueSize) + 7) &^ 7 * m.k.CPUs
 	}
 	return int(m.Spec.ValueSize)
 }
@@ -97,7 +102,7 @@ func (m *Map) elem(cmd uapi.Cmd, key, value []byte, flags uint64) errno.Errno {
 	var pins Pins
 	defer pins.Release()
 	a := uapi.MapElemAttr{MapFD: uint32(m.FD), Key: pins.Addr(key), Value: pins.Addr(value), Flags: flags}
-	_, e := do(cmd, &a)
+	_, e := m.k.do(cmd, &a)
 	return e
 }
 
@@ -139,14 +144,14 @@ func (m *Map) NextKey(key []byte) ([]byte, errno.Errno) {
 // Freeze makes the map read-only for bpf(2).
 func (m *Map) Freeze() errno.Errno {
 	a := uapi.MapElemAttr{MapFD: uint32(m.FD)}
-	_, e := do(uapi.BPF_MAP_FREEZE, &a)
+	_, e := m.k.do(uapi.BPF_MAP_FREEZE, &a)
 	return e
 }
 
 // Info returns what the kernel says of the map.
 func (m *Map) Info() (uapi.MapInfo, errno.Errno) {
 	var i uapi.MapInfo
-	b, e := Info(m.FD, uapi.SizeofMapInfo)
+	b, e := m.k.Info(m.FD, uapi.SizeofMapInfo)
 	i.Decode(b)
 	return i, e
 }

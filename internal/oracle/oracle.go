@@ -93,13 +93,38 @@ type attribute interface {
 	Decode([]byte)
 }
 
+// Kernel is anything that answers bpf(2): the live kernel, or one under test. The
+// same test body runs on both.
+type Kernel struct {
+	// Call is bpf(2) with the bytes of an attribute; addresses in it are of this
+	// process.
+	Call func(cmd uapi.Cmd, attr []byte) (int, errno.Errno)
+	// CloseFD is close(2).
+	CloseFD func(fd int)
+	// CPUs is the number of possible CPUs.
+	CPUs int
+}
+
+// Live is the live kernel.
+func Live() *Kernel {
+	return &Kernel{
+		Call: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+			r, e := call(cmd, attr)
+			return int(r), e
+		},
+		CloseFD: closeFD,
+		CPUs:    PossibleCPUs(),
+	}
+}
+
 // do runs a command on a full-size attribute and reads the output back.
-func do(cmd uapi.Cmd, a attribute) (int, errno.Errno) {
-	var buf [uapi.AttrSize]byte
-	a.Encode(buf[:])
-	r, e := call(cmd, buf[:])
-	a.Decode(buf[:])
-	return int(r), e
+func (k *Kernel) do(cmd uapi.Cmd, a attribute) (int, errno.Errno) {
+	// On the heap: its address may leave this function, and stacks move.
+	buf := make([]byte, uapi.AttrSize)
+	a.Encode(buf)
+	r, e := k.Call(cmd, buf)
+	a.Decode(buf)
+	return r, e
 }
 
 // Close closes a file descriptor that [BPF] returned.
@@ -107,18 +132,21 @@ func Close(fd int) { closeFD(fd) }
 
 // info fills b with the info of the object behind fd and returns how many bytes
 // the kernel has.
-func info(fd int, b []byte) (int, errno.Errno) {
+func (k *Kernel) info(fd int, b []byte) (int, errno.Errno) {
 	var pins Pins
 	defer pins.Release()
 	a := uapi.InfoAttr{BpfFD: uint32(fd), InfoLen: uint32(len(b)), Info: pins.Addr(b)}
-	_, e := do(uapi.BPF_OBJ_GET_INFO_BY_FD, &a)
+	_, e := k.do(uapi.BPF_OBJ_GET_INFO_BY_FD, &a)
 	return int(a.InfoLen), e
 }
 
 // Info asks for the info of the object behind fd, with want as the length that
 // is passed.
-func Info(fd int, want int) ([]byte, errno.Errno) {
+func (k *Kernel) Info(fd int, want int) ([]byte, errno.Errno) {
 	b := make([]byte, want)
-	n, e := info(fd, b)
+	n, e := k.info(fd, b)
 	return b[:min(n, want)], e
 }
+
+// Info is [Kernel.Info] of the live kernel.
+func Info(fd int, want int) ([]byte, errno.Errno) { return Live().Info(fd, want) }

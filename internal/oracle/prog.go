@@ -46,6 +46,8 @@ type Program struct {
 	Errno       errno.Errno
 	Log         string
 	LogTrueSize uint32
+
+	k *Kernel
 }
 
 // Load loads a program and closes it when the test ends. A refusal is an answer,
@@ -60,20 +62,23 @@ func Load(t testing.TB, p Prog) *Program {
 // firstLogSize is the buffer that is tried where the log's size is not known.
 const firstLogSize = 64 << 10
 
+// LoadProg loads a program into the live kernel; the caller closes it.
+func LoadProg(p Prog) *Program { return Live().LoadProg(p) }
+
 // LoadProg loads a program; the caller closes it.
-func LoadProg(p Prog) *Program {
+func (k *Kernel) LoadProg(p Prog) *Program {
 	size := p.LogSize
 	if size == 0 && p.LogLevel != 0 {
 		size = firstLogSize
 	}
-	pr := load(p, size)
+	pr := k.load(p, size)
 	if pr.Errno == errno.ENOSPC && p.LogSize == 0 && pr.LogTrueSize > size {
-		pr = load(p, pr.LogTrueSize)
+		pr = k.load(p, pr.LogTrueSize)
 	}
 	return pr
 }
 
-func load(p Prog, logSize uint32) *Program {
+func (k *Kernel) load(p Prog, logSize uint32) *Program {
 	var pins Pins
 	defer pins.Release()
 	a := p.attr(&pins)
@@ -86,11 +91,11 @@ func load(p Prog, logSize uint32) *Program {
 	if p.Tweak != nil {
 		p.Tweak(&a)
 	}
-	fd, e := do(uapi.BPF_PROG_LOAD, &a)
+	fd, e := k.do(uapi.BPF_PROG_LOAD, &a)
 	if e != 0 {
 		fd = -1
 	}
-	return &Program{FD: fd, Errno: e, Log: uapi.CString(log), LogTrueSize: a.LogTrueSize}
+	return &Program{FD: fd, Errno: e, Log: uapi.CString(log), LogTrueSize: a.LogTrueSize, k: k}
 }
 
 func (p Prog) attr(pins *Pins) uapi.ProgLoadAttr {
@@ -155,7 +160,7 @@ func (p Prog) resolve() []insn.Instruction {
 // Close drops the descriptor, if there is one.
 func (p *Program) Close() {
 	if p.FD >= 0 {
-		closeFD(p.FD)
+		p.k.CloseFD(p.FD)
 		p.FD = -1
 	}
 }
@@ -163,7 +168,7 @@ func (p *Program) Close() {
 // Info returns what the kernel says of the program.
 func (p *Program) Info() (uapi.ProgInfo, errno.Errno) {
 	var i uapi.ProgInfo
-	b, e := Info(p.FD, uapi.SizeofProgInfo)
+	b, e := p.k.Info(p.FD, uapi.SizeofProgInfo)
 	i.Decode(b)
 	return i, e
 }
@@ -190,7 +195,7 @@ func (p *Program) Xlated() ([]insn.Instruction, errno.Errno) {
 	defer pins.Release()
 	buf := make([]byte, uapi.SizeofProgInfo)
 	(&uapi.ProgInfo{XlatedProgLen: i.XlatedProgLen, XlatedProgInsns: pins.Addr(code)}).Encode(buf)
-	if _, e := info(p.FD, buf); e != 0 {
+	if _, e := p.k.info(p.FD, buf); e != 0 {
 		return nil, e
 	}
 	insns, err := insn.Decode(code)
@@ -252,7 +257,7 @@ func (p *Program) Run(in Input) Output {
 		CPU:         in.CPU,
 		BatchSize:   in.BatchSize,
 	}
-	_, e := do(uapi.BPF_PROG_TEST_RUN, &a)
+	_, e := p.k.do(uapi.BPF_PROG_TEST_RUN, &a)
 	return Output{
 		Errno:    e,
 		Retval:   a.Retval,

@@ -7,17 +7,22 @@ import (
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
-// Live runs programs on the live kernel. It keeps the maps between programs:
+// Live runs programs on a kernel: the live one or, with the same code, one under
+// test. It keeps the maps between programs:
 // making them anew would take longer than all the rest. Use it from one goroutine.
 type Live struct {
 	// LogLevel asks for the verifier's log.
 	LogLevel uint32
 
-	maps map[string]*oracle.Map
+	kernel *oracle.Kernel
+	maps   map[string]*oracle.Map
 }
 
-// NewLive returns a runner; the caller closes it.
-func NewLive() *Live { return &Live{maps: map[string]*oracle.Map{}} }
+// NewLive returns a runner on the live kernel; the caller closes it.
+func NewLive() *Live { return NewOn(oracle.Live()) }
+
+// NewOn returns a runner on a kernel; the caller closes it.
+func NewOn(k *oracle.Kernel) *Live { return &Live{kernel: k, maps: map[string]*oracle.Map{}} }
 
 // Close drops the maps.
 func (l *Live) Close() {
@@ -34,7 +39,7 @@ func (l *Live) Run(p *Program) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog := oracle.LoadProg(oracle.Prog{Type: p.Type, Insns: p.Insns, Maps: maps, LogLevel: l.LogLevel})
+	prog := l.kernel.LoadProg(oracle.Prog{Type: p.Type, Insns: p.Insns, Maps: maps, LogLevel: l.LogLevel})
 	defer prog.Close()
 	out := &Outcome{Errno: prog.Errno, Log: prog.Log}
 	if prog.Errno != 0 {
@@ -63,7 +68,7 @@ func (l *Live) prepare(p *Program) ([]*oracle.Map, error) {
 		m := l.maps[key]
 		if m == nil {
 			var e error
-			if m, e = create(spec); e != nil {
+			if m, e = l.create(spec); e != nil {
 				return nil, e
 			}
 			l.maps[key] = m
@@ -76,8 +81,8 @@ func (l *Live) prepare(p *Program) ([]*oracle.Map, error) {
 	return maps, nil
 }
 
-func create(spec Map) (*oracle.Map, error) {
-	m, e := oracle.CreateMap(oracle.MapSpec{
+func (l *Live) create(spec Map) (*oracle.Map, error) {
+	m, e := l.kernel.CreateMap(oracle.MapSpec{
 		Type: spec.Type, KeySize: spec.KeySize, ValueSize: spec.ValueSize,
 		MaxEntries: spec.MaxEntries, Name: spec.Name,
 	})
