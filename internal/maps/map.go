@@ -145,14 +145,13 @@ type ProgObject interface {
 const (
 	// HeaderHandle is the handle of the Go object (exec.Machine.Handle), 4 bytes.
 	HeaderHandle = 0
-	// HeaderType, HeaderKeySize, HeaderValueSize, HeaderMaxEntries, HeaderFlags
-	// and HeaderID are 4 bytes each.
+	// HeaderType, HeaderKeySize, HeaderValueSize, HeaderMaxEntries and HeaderFlags
+	// are 4 bytes each.
 	HeaderType       = 4
 	HeaderKeySize    = 8
 	HeaderValueSize  = 12
 	HeaderMaxEntries = 16
 	HeaderFlags      = 20
-	HeaderID         = 24
 	// HeaderSize is the size of the header in bytes.
 	HeaderSize = 64
 )

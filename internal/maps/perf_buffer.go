@@ -17,8 +17,9 @@ type PerfBuffer struct {
 	ring []byte
 	head uint64 // bytes ever written
 	tail uint64 // bytes ever read
-	// recs are the samples in the ring, in order.
+	// recs[next:] are the samples in the ring, in order.
 	recs    []perfRecord
+	next    int
 	lost    uint64 // since the last sample that had room
 	reading sync.Mutex
 }
@@ -72,6 +73,9 @@ func (p *PerfBuffer) Output(cpu int, data, tail []byte) errno.Errno {
 	for i := uint64(len(data) + len(tail)); i < rec.size; i++ {
 		p.ring[(rec.at+i)&p.mask()] = 0
 	}
+	if len(p.recs) == cap(p.recs) && p.next > 0 { // the reader never quite catches up
+		p.recs, p.next = p.recs[:copy(p.recs, p.recs[p.next:])], 0
+	}
 	p.recs = append(p.recs, rec)
 	p.head, p.lost = p.head+want, 0
 	select {
@@ -98,25 +102,32 @@ func (p *PerfBuffer) Read(visit func(data []byte, lost uint64)) (n int) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	var buf []byte
-	for ; ; n++ {
-		p.mu.Lock()
-		if len(p.recs) == 0 {
-			p.mu.Unlock()
+	for {
+		rec, ok := p.pop(&buf)
+		if !ok {
 			return n
 		}
-		rec := p.recs[0]
-		p.recs = p.recs[1:]
-		if len(p.recs) == 0 {
-			p.recs = nil
-		}
-		buf = buf[:0]
-		for i := range rec.size {
-			buf = append(buf, p.ring[(rec.at+i)&p.mask()])
-		}
-		p.tail += rec.total
-		p.mu.Unlock()
 		visit(buf, rec.lost)
+		n++
 	}
+}
+
+// pop copies the oldest sample to buf and frees its room.
+func (p *PerfBuffer) pop(buf *[]byte) (rec perfRecord, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next == len(p.recs) {
+		return rec, false
+	}
+	rec = p.recs[p.next]
+	if p.next++; p.next == len(p.recs) {
+		p.recs, p.next = p.recs[:0], 0
+	}
+	at := rec.at & p.mask()
+	head := p.ring[at:min(at+rec.size, uint64(len(p.ring)))]
+	*buf = append(append((*buf)[:0], head...), p.ring[:rec.size-uint64(len(head))]...)
+	p.tail += rec.total
+	return rec, true
 }
 
 // Lost is how many samples were lost since the last that had room.
