@@ -3,7 +3,6 @@ package abi
 import (
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
-	"github.com/skep-ebpf/skep/internal/kbtf"
 	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/uapi"
@@ -147,67 +146,4 @@ func (c *call) mapBTF(a *uapi.MapCreateAttr, spec *maps.Spec) (*object.BTF, erro
 		return nil, err
 	}
 	return btf, nil
-}
-
-func checkMapBTF(b *kbtf.BTF, spec *maps.Spec) error {
-	key, value := kbtf.ID(spec.BTFKeyTypeID), kbtf.ID(spec.BTFValueTypeID)
-	if key != 0 {
-		if size, ok := b.SizeOf(key); !ok || size != spec.KeySize {
-			return errno.Errorf(errno.EINVAL, "BTF type %d does not have the %d bytes of the map's key", key, spec.KeySize)
-		}
-	}
-	if size, ok := b.SizeOf(value); !ok || size != spec.ValueSize {
-		return errno.Errorf(errno.EINVAL, "BTF type %d does not have the %d bytes of the map's value", value, spec.ValueSize)
-	}
-	special, err := b.SpecialFields(value)
-	if err != nil {
-		return err
-	}
-	for _, f := range special {
-		if f.Kind != kbtf.SpinLock {
-			return errno.Errorf(errno.EOPNOTSUPP, "values with a %v are not supported", f.Kind)
-		}
-		if spec.SpinLock != nil {
-			return errno.Errorf(errno.E2BIG, "a value can have one bpf_spin_lock")
-		}
-		if info, _ := maps.Lookup(spec.Type); !info.SpinLock {
-			return errno.Errorf(errno.EOPNOTSUPP, "values of a %s map cannot have a bpf_spin_lock", spec.Type.LibName())
-		}
-		if spec.Flags&(uapi.BPF_F_RDONLY_PROG|uapi.BPF_F_WRONLY_PROG) != 0 {
-			return errno.Errorf(errno.EACCES, "a map with a bpf_spin_lock must be readable and writable by programs")
-		}
-		off := f.Offset
-		spec.SpinLock = &off
-	}
-	return checkKeyType(b, spec, key)
-}
-
-// checkKeyType is what the map types themselves want of the key's type
-// (map_ops.map_check_btf).
-func checkKeyType(b *kbtf.BTF, spec *maps.Spec, key kbtf.ID) error {
-	switch spec.Type {
-	case uapi.BPF_MAP_TYPE_ARRAY, uapi.BPF_MAP_TYPE_PERCPU_ARRAY:
-		if key == 0 {
-			if _, t := b.Skip(kbtf.ID(spec.BTFValueTypeID)); spec.Type != uapi.BPF_MAP_TYPE_ARRAY ||
-				t.Kind != kbtf.KindDatasec || spec.MaxEntries != 1 {
-				return errno.Errorf(errno.EINVAL, "the key of an array must have a type")
-			}
-			return nil
-		}
-		if _, t := b.Skip(key); t.Kind != kbtf.KindInt || t.Int.Bits != 32 || t.Int.Offset != 0 {
-			return errno.Errorf(errno.EINVAL, "the key of an array must be a 32-bit integer")
-		}
-	case uapi.BPF_MAP_TYPE_LPM_TRIE:
-		if t := b.Type(key); t == nil || t.Kind != kbtf.KindStruct {
-			return errno.Errorf(errno.EINVAL, "the key of a trie must be a struct")
-		}
-	case uapi.BPF_MAP_TYPE_PROG_ARRAY, uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY,
-		uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS, uapi.BPF_MAP_TYPE_HASH_OF_MAPS:
-		return errno.Errorf(errno.ENOTSUPP, "a %s map takes no BTF types", spec.Type.LibName())
-	default:
-		if key == 0 {
-			return errno.Errorf(errno.EINVAL, "the key of a %s map must have a type", spec.Type.LibName())
-		}
-	}
-	return nil
 }

@@ -104,6 +104,14 @@ type Record struct {
 	Fields []Field // by offset
 }
 
+// All are the fields by offset. A nil Record has none.
+func (r *Record) All() []Field {
+	if r == nil {
+		return nil
+	}
+	return r.Fields
+}
+
 // Has says whether there is a field of one of the kinds. A nil Record has none.
 func (r *Record) Has(kinds Special) bool { return r != nil && r.Kinds&kinds != 0 }
 
