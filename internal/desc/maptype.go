@@ -18,6 +18,8 @@ type Map struct {
 	Addr uint64
 	// Inner is the template that the maps inside a map-in-map follow.
 	Inner *Map
+	// HasBTF says whether the map's values are described by BTF.
+	HasBTF bool
 	// SpinLockOff is the offset of the struct bpf_spin_lock in a value, or -1.
 	SpinLockOff int32
 	// TimerOff is the offset of the struct bpf_timer in a value, or -1.

@@ -133,7 +133,7 @@ func (v *verifier) spread(s *state, known *reg, g *group) {
 			*r = *known
 			r.off, r.id, r.zextAt = off, id, at
 			d := bounds.Const(uint64(int64(off) - int64(known.off)))
-			r.Scalar = r.AddOnly(d)
+			r.Scalar = bounds.Apply(bounds.Add, bounds.W64, r.Scalar, d)
 		}
 		if p.slot {
 			v.dirtySlot(int(p.index))

@@ -64,6 +64,7 @@ func Verify(raw *prog.Raw, env *Env) (*prog.Verified, error) {
 	start := v.now()
 	err := v.run()
 	v.stats.VerificationNS = v.now() - start
+	v.printStats()
 	if err != nil {
 		return nil, err
 	}

@@ -101,11 +101,8 @@ func TestKernel(t *testing.T) {
 // compare says how the kernel's states differ from what was expected, and how
 // many registers it looked at.
 func (e *expectation) compare(got states) (diff string, compared int) {
-	if e.at < 0 {
-		return "", 0
-	}
 	where, regs := "after", got.after[e.at]
-	if e.to >= 0 {
+	if e.jumped {
 		where, regs = "where it jumps to", got.arrival[e.at]
 	}
 	if e.decided && got.jumped[e.at] {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/skep-ebpf/skep/insn"
 )
 
 var update = flag.Bool("update", false, "write testdata/walk.txt anew; TestKernel must pass for the same seed")
@@ -43,16 +41,13 @@ func TestRecorded(t *testing.T) {
 func (w *walk) text() string {
 	var b strings.Builder
 	for _, e := range w.want {
-		if e.at < 0 {
-			continue
-		}
-		if e.to >= 0 {
+		if e.jumped {
 			fmt.Fprintf(&b, "%d jumps:", e.at)
 		} else {
 			fmt.Fprintf(&b, "%d: %v ;", e.at, w.prog[e.at])
 		}
 		for _, r := range slices.Sorted(maps.Keys(e.regs)) {
-			fmt.Fprintf(&b, " %v=%s", strings.ToUpper(insn.Reg(r).String()), e.regs[r])
+			fmt.Fprintf(&b, " %v=%s", strings.ToUpper(r.String()), e.regs[r])
 		}
 		b.WriteByte('\n')
 	}

@@ -20,26 +20,33 @@ type walk struct {
 	forked bool // other paths may lead to what follows
 }
 
-// expectation is the state of registers after an instruction, or where the jump
-// at from arrives (to >= 0).
+// expectation is the state of registers after the instruction at an index, or
+// where its other way begins.
 type expectation struct {
-	at, to  int
+	at      int
+	jumped  bool
 	regs    map[insn.Reg]string
-	decided bool   // the jump never arrives, or always
+	decided bool   // the jump has one way only
 	before  string // the operands, for the report
 }
 
 // The registers in play: scalars, and the address that they are loaded from.
 var (
-	scalars        = []insn.Reg{6, 7, 8}
-	base           = insn.Reg(9)
-	mapValue       = insn.LoadMapValue(base, 0, 0)
-	sizes          = map[int]uint8{1: insn.SizeB, 2: insn.SizeH, 4: insn.SizeW, 8: insn.SizeDW}
-	arithmetic     = []Op{Add, Sub, Mul, Div, Or, And, Lsh, Rsh, Mod, Xor, Arsh, Neg}
-	conditions     = []Cond{EQ, GT, GE, SET, NE, SGT, SGE, LT, LE, SLT, SLE}
-	interesting    = []uint64{0, 1, 2, 3, 7, 8, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff, 1 << 32, 1<<32 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, 0xffffffff00000000, 0xffffffff7fffffff, 0xffffffff80000000, ^uint64(0)}
-	programsLength = 250
+	scalars     = []insn.Reg{6, 7, 8}
+	base        = insn.Reg(9)
+	mapValue    = insn.LoadMapValue(base, 0, 0)
+	sizes       = map[int]uint8{1: insn.SizeB, 2: insn.SizeH, 4: insn.SizeW, 8: insn.SizeDW}
+	arithmetic  = []Op{Add, Sub, Mul, Div, Or, And, Lsh, Rsh, Mod, Xor, Arsh, Neg}
+	conditions  = []Cond{EQ, GT, GE, SET, NE, SGT, SGE, LT, LE, SLT, SLE}
+	interesting = []uint64{
+		0, 1, 2, 3, 7, 8, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff,
+		0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff, 1 << 32, 1<<32 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1,
+		0xffffffff00000000, 0xffffffff7fffffff, 0xffffffff80000000, ^uint64(0),
+	}
 )
+
+// walkLength is the length of a program without its exits.
+const walkLength = 250
 
 func newWalk(seed uint64) *walk {
 	w := &walk{rnd: rand.New(rand.NewPCG(seed, 6))}
@@ -47,13 +54,12 @@ func newWalk(seed uint64) *walk {
 	for _, r := range scalars {
 		w.load(r, 8, false)
 	}
-	for len(w.prog) < programsLength {
+	for len(w.prog) < walkLength {
 		w.step()
 	}
 	w.prog = append(w.prog, insn.Exit())
 	for _, at := range w.exits {
 		w.prog[at] = w.prog[at].WithOff(int16(len(w.prog) - at - 1))
-		w.want = append(w.want, expectation{at: -1})
 		w.prog = append(w.prog, insn.Exit())
 	}
 	return w
@@ -89,7 +95,7 @@ func (w *walk) near(s *Scalar) int32 {
 // emit adds an instruction, after which the registers are as expected.
 func (w *walk) emit(i insn.Instruction, before string, changed ...insn.Reg) {
 	w.prog = append(w.prog, i)
-	w.want = append(w.want, expectation{at: len(w.prog) - 1, to: -1, regs: w.texts(changed), before: before})
+	w.want = append(w.want, expectation{at: len(w.prog) - 1, regs: w.texts(changed), before: before})
 }
 
 func (w *walk) texts(regs []insn.Reg) map[insn.Reg]string {
@@ -232,7 +238,7 @@ func (w *walk) apply(op Op, width Width, r insn.Reg, immediate func() int32) {
 	before := fmt.Sprintf("%v, %v", &dst, &src)
 	at := len(w.prog)
 	if zero, ones, ok := Fork(op, &dst, &src); ok {
-		w.want = append(w.want, expectation{at: at, to: at, regs: map[insn.Reg]string{r: zero.String()}, before: before})
+		w.want = append(w.want, expectation{at: at, jumped: true, regs: map[insn.Reg]string{r: zero.String()}, before: before})
 		if i.Op()&insn.SrcMask == insn.SrcX && i.Src() == r {
 			src = ones
 		}
@@ -299,7 +305,7 @@ func (w *walk) branch(c Cond, width Width, i insn.Instruction, r, x insn.Reg, by
 		changed = append(changed, x)
 		w.regs[x] = ways.TrueB
 	}
-	w.want = append(w.want, expectation{at: at, to: 0, regs: w.texts(changed), before: before})
+	w.want = append(w.want, expectation{at: at, jumped: true, regs: w.texts(changed), before: before})
 	w.regs[r] = ways.FalseA
 	if !byImm {
 		w.regs[x] = ways.FalseB
@@ -307,4 +313,3 @@ func (w *walk) branch(c Cond, width Width, i insn.Instruction, r, x insn.Reg, by
 	w.exits = append(w.exits, at)
 	w.emit(i, before, changed...)
 }
-

@@ -1,0 +1,93 @@
+package verifier_test
+
+import (
+	"testing"
+
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/uapi"
+)
+
+// agreement counts how often skep and the live kernel say the same.
+type agreement struct{ cases, verdict, errno, log int }
+
+func (a *agreement) report(t testing.TB) {
+	t.Logf("agreement with the live kernel over %d programs: verdict %d, errno %d, whole log %d",
+		a.cases, a.verdict, a.errno, a.log)
+}
+
+// ask loads the case in the live kernel.
+func (c *testCase) ask(t testing.TB, level uint32) (errno.Errno, string) {
+	var maps []*oracle.Map
+	for _, n := range c.maps {
+		maps = append(maps, liveMap(t, n))
+	}
+	p := oracle.LoadProg(oracle.Prog{
+		Type: c.typ, Insns: c.insns, Maps: maps, License: c.license, Flags: c.flags,
+		LogLevel: level, LogSize: 0, ExpectedAttachType: c.attach,
+	})
+	defer p.Close()
+	return p.Errno, p.Log
+}
+
+// liveMap makes one of the test maps in the live kernel.
+func liveMap(t testing.TB, name string) *oracle.Map {
+	m := testMaps[name]
+	spec := oracle.MapSpec{Type: m.typ, KeySize: m.key, ValueSize: m.value, MaxEntries: m.max, Flags: m.flags, Name: name}
+	if m.inner != "" {
+		spec.Inner = liveMap(t, m.inner)
+	}
+	lm := oracle.NewMap(t, spec)
+	if m.data != nil {
+		if e := lm.Update(make([]byte, 4), m.data, 0); e != 0 {
+			t.Fatalf("filling %s: %v", name, e)
+		}
+	}
+	if m.frozen {
+		if e := lm.Freeze(); e != 0 {
+			t.Fatalf("freezing %s: %v", name, e)
+		}
+	}
+	return lm
+}
+
+// compare holds skep's answer against the live kernel's.
+func (c *testCase) compare(t *testing.T, level uint32, a *agreement) {
+	_, code, log, _ := c.verify(level)
+	want, wantLog := c.ask(t, level)
+	a.cases++
+	if (code == 0) == (want == 0) {
+		a.verdict++
+	} else if code == 0 {
+		t.Errorf("skep accepts what Linux refuses with %s:\n%s", want.Name(), wantLog)
+	} else {
+		t.Errorf("skep refuses with %s what Linux accepts:\n%s", code.Name(), log)
+	}
+	if code == want {
+		a.errno++
+	} else {
+		t.Errorf("errno %s, Linux %s", code.Name(), want.Name())
+	}
+	if d := firstDifference(normal(log.String()), normal(wantLog)); d != "" {
+		t.Errorf("log differs: %s", d)
+	} else {
+		a.log++
+	}
+}
+
+func TestOracleCorpus(t *testing.T) {
+	oracle.Require(t)
+	var a agreement
+	for _, c := range loadCorpus(t) {
+		if c.unpriv {
+			continue
+		}
+		t.Run(c.file+"/"+c.name, func(t *testing.T) {
+			if c.typ == uapi.BPF_PROG_TYPE_UNSPEC {
+				t.Fatal("no program type")
+			}
+			c.compare(t, 2, &a)
+		})
+	}
+	a.report(t)
+}
