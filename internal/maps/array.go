@@ -212,18 +212,23 @@ func (a *Array) Data() []byte {
 	return mem.Bytes(a.first, roundUp(uint64(a.limit)*a.size, pageSize))
 }
 
+// LookupElem implements [Program].
 func (a *Array) LookupElem(_ *exec.CPU, key uint64) uint64 { return a.at(uint32(mem.Load32(key))) }
 
+// UpdateElem implements [Program].
 func (a *Array) UpdateElem(_ *exec.CPU, key, value, flags uint64) errno.Errno {
 	return a.update(uint32(mem.Load32(key)), mem.Bytes(value, uint64(a.spec.ValueSize)), flags)
 }
 
+// DeleteElem implements [Program].
 func (a *Array) DeleteElem(*exec.CPU, uint64) errno.Errno { return errno.EINVAL }
 
+// ForEach implements [Program].
 func (a *Array) ForEach(c *exec.CPU, visit func(key, value uint64) bool) (int64, errno.Errno) {
 	return a.visitAll(c, a.keys, 0, visit)
 }
 
+// Lookup implements [Syscall].
 func (a *Array) Lookup(key, value []byte, flags uint64) errno.Errno {
 	if e := a.readFlags(flags); e != 0 {
 		return e
@@ -236,6 +241,7 @@ func (a *Array) Lookup(key, value []byte, flags uint64) errno.Errno {
 	return 0
 }
 
+// Update implements [Syscall].
 func (a *Array) Update(key, value []byte, flags uint64) errno.Errno {
 	if e := a.lockFlag(flags); e != 0 {
 		return e
@@ -251,9 +257,13 @@ func (a *Array) update(i uint32, value []byte, flags uint64) errno.Errno {
 	return 0
 }
 
+// Delete implements [Syscall].
 func (a *Array) Delete([]byte) errno.Errno { return errno.EINVAL }
 
+// LookupBatch implements [Syscall].
 func (a *Array) LookupBatch(b *Batch) errno.Errno { return lookupBatch(a, b) }
+
+// UpdateBatch implements [Syscall].
 func (a *Array) UpdateBatch(b *Batch) errno.Errno { return updateBatch(a, b) }
 
 // MemUsage mirrors array_map_mem_usage.

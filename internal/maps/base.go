@@ -70,10 +70,17 @@ func (b *base) Image(i uint32) exec.Image {
 // Free implements [Map].
 func (b *base) Free() { b.m.Defer(b.release) }
 
-func (b *base) Spec() *Spec     { return &b.spec }
+// Spec implements [Map].
+func (b *base) Spec() *Spec { return &b.spec }
+
+// Desc implements [Map].
 func (b *base) Desc() *desc.Map { return &b.d }
-func (b *base) Addr() uint64    { return b.addr }
-func (b *base) ReleaseUser()    {}
+
+// Addr implements [Map].
+func (b *base) Addr() uint64 { return b.addr }
+
+// ReleaseUser implements [Map].
+func (b *base) ReleaseUser() {}
 
 // cpus is the number of possible CPUs.
 func (b *base) cpus() int { return len(b.m.CPUs) }
@@ -84,35 +91,65 @@ func (b *base) ValueSizeUser() uint32 { return b.spec.ValueSize }
 
 // What follows are the answers of a type that has no such operation.
 
-func (b *base) LookupElem(*exec.CPU, uint64) uint64           { return 0 }
+// LookupElem implements [Program].
+func (b *base) LookupElem(*exec.CPU, uint64) uint64 { return 0 }
+
+// LookupPercpu implements [Program].
 func (b *base) LookupPercpu(*exec.CPU, uint64, uint32) uint64 { return 0 }
 
+// UpdateElem implements [Program].
 func (b *base) UpdateElem(_ *exec.CPU, _, _, _ uint64) errno.Errno {
 	return errno.EOPNOTSUPP
 }
-func (b *base) DeleteElem(*exec.CPU, uint64) errno.Errno   { return errno.EOPNOTSUPP }
+
+// DeleteElem implements [Program].
+func (b *base) DeleteElem(*exec.CPU, uint64) errno.Errno { return errno.EOPNOTSUPP }
+
+// Push implements [Program].
 func (b *base) Push(*exec.CPU, uint64, uint64) errno.Errno { return errno.EOPNOTSUPP }
-func (b *base) Pop(*exec.CPU, uint64) errno.Errno          { return errno.EOPNOTSUPP }
-func (b *base) Peek(*exec.CPU, uint64) errno.Errno         { return errno.EOPNOTSUPP }
+
+// Pop implements [Program].
+func (b *base) Pop(*exec.CPU, uint64) errno.Errno { return errno.EOPNOTSUPP }
+
+// Peek implements [Program].
+func (b *base) Peek(*exec.CPU, uint64) errno.Errno { return errno.EOPNOTSUPP }
+
+// ForEach implements [Program].
 func (b *base) ForEach(*exec.CPU, func(key, value uint64) bool) (int64, errno.Errno) {
 	return 0, errno.EOPNOTSUPP
 }
 
+// Lookup implements [Syscall].
 func (b *base) Lookup(_, _ []byte, _ uint64) errno.Errno { return errno.EOPNOTSUPP }
+
+// Update implements [Syscall].
 func (b *base) Update(_, _ []byte, _ uint64) errno.Errno { return errno.EOPNOTSUPP }
-func (b *base) Delete([]byte) errno.Errno                { return errno.EOPNOTSUPP }
+
+// Delete implements [Syscall].
+func (b *base) Delete([]byte) errno.Errno { return errno.EOPNOTSUPP }
+
+// LookupAndDelete implements [Syscall].
 func (b *base) LookupAndDelete(_, _ []byte, flags uint64) errno.Errno {
 	if e := b.readFlags(flags); e != 0 {
 		return e
 	}
 	return errno.ENOTSUPP
 }
+
+// NextKey implements [Syscall].
 func (b *base) NextKey(_, _ []byte) errno.Errno { return errno.EOPNOTSUPP }
 
-func (b *base) LookupBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
+// LookupBatch implements [Syscall].
+func (b *base) LookupBatch(*Batch) errno.Errno { return errno.ENOTSUPP }
+
+// LookupAndDeleteBatch implements [Syscall].
 func (b *base) LookupAndDeleteBatch(*Batch) errno.Errno { return errno.ENOTSUPP }
-func (b *base) UpdateBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
-func (b *base) DeleteBatch(*Batch) errno.Errno          { return errno.ENOTSUPP }
+
+// UpdateBatch implements [Syscall].
+func (b *base) UpdateBatch(*Batch) errno.Errno { return errno.ENOTSUPP }
+
+// DeleteBatch implements [Syscall].
+func (b *base) DeleteBatch(*Batch) errno.Errno { return errno.ENOTSUPP }
 
 func (b *base) lockFlag(flags uint64) errno.Errno  { return b.spec.lockFlag(flags) }
 func (b *base) readFlags(flags uint64) errno.Errno { return b.spec.readFlags(flags) }

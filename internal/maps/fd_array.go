@@ -2,7 +2,10 @@ package maps
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
@@ -27,16 +30,21 @@ type fdArray struct {
 	// go into this map.
 	word func(Object) (uint64, errno.Errno)
 
-	mu   sync.Mutex
-	objs map[uint32]Object
+	mu    sync.Mutex // held by writers
+	dense []atomic.Pointer[Object]
+	rest  map[uint32]Object // slots behind dense, under mu
 }
+
+// maxDense is up to which slot programs find objects without a lock.
+const maxDense = 1 << 16
 
 func (a *fdArray) init(b *base, word func(Object) (uint64, errno.Errno)) error {
 	s, mask, _, err := newSlots(b, 8, 1)
 	if err != nil {
 		return err
 	}
-	a.slots, a.word, a.objs = s, word, map[uint32]Object{}
+	a.slots, a.word, a.rest = s, word, map[uint32]Object{}
+	a.dense = make([]atomic.Pointer[Object], min(s.limit, maxDense))
 	b.d.Slots = &desc.ArrayLayout{Base: a.first, ElemSize: 8, Mask: mask, BypassSpecV1: b.spec.Caps.Perfmon}
 	return nil
 }
@@ -64,15 +72,24 @@ func (a *fdArray) UpdateFD(key []byte, fd uint32, resolve Resolver, flags uint64
 }
 
 // swap puts an object into a slot, nil to empty it, and returns what was there.
-func (a *fdArray) swap(i uint32, obj Object, word uint64) Object {
+func (a *fdArray) swap(i uint32, obj Object, word uint64) (old Object) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	old := a.objs[i]
 	mem.Atomic64(a.at(i)).Store(word)
-	if obj == nil {
-		delete(a.objs, i)
+	if i < uint32(len(a.dense)) {
+		p := &obj
+		if obj == nil {
+			p = nil
+		}
+		if was := a.dense[i].Swap(p); was != nil {
+			old = *was
+		}
+		return old
+	}
+	if old = a.rest[i]; obj == nil {
+		delete(a.rest, i)
 	} else {
-		a.objs[i] = obj
+		a.rest[i] = obj
 	}
 	return old
 }
@@ -86,9 +103,15 @@ func (a *fdArray) put(obj Object) {
 
 // get is the object in a slot, nil if there is none.
 func (a *fdArray) get(i uint32) Object {
+	if i < uint32(len(a.dense)) {
+		if p := a.dense[i].Load(); p != nil {
+			return *p
+		}
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.objs[i]
+	return a.rest[i]
 }
 
 // Delete mirrors fd_array_map_delete_elem.
@@ -107,15 +130,19 @@ func (a *fdArray) Delete(key []byte) errno.Errno {
 
 // clear empties all slots (bpf_fd_array_map_clear).
 func (a *fdArray) clear(drop func(Object)) {
-	a.mu.Lock()
-	objs := a.objs
-	a.objs = map[uint32]Object{}
-	for i := range objs {
-		mem.Atomic64(a.at(i)).Store(0)
+	empty := func(i uint32) {
+		if old := a.swap(i, nil, 0); old != nil {
+			drop(old)
+		}
 	}
+	for i := range a.dense {
+		empty(uint32(i))
+	}
+	a.mu.Lock()
+	used := slices.Collect(maps.Keys(a.rest))
 	a.mu.Unlock()
-	for _, obj := range objs {
-		drop(obj)
+	for _, i := range used {
+		empty(i)
 	}
 }
 
@@ -140,4 +167,5 @@ func (a *fdArray) Free() {
 	})
 }
 
+// MemUsage implements [Map].
 func (a *fdArray) MemUsage() uint64 { return arrayHead + 8*uint64(a.limit) }

@@ -30,10 +30,12 @@ func (h *Hash) out(dst []byte, e, flags uint64)    { h.load(dst, e+h.table.valOf
 func (h *Hash) value(_ *exec.CPU, e uint64) uint64 { return e + h.table.valOff }
 func (h *Hash) discard(slot int, e uint64)         { h.put(slot, e) }
 
+// UpdateElem implements [Program].
 func (h *Hash) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Errno {
 	return h.update(c.ID, mem.Bytes(key, uint64(h.spec.KeySize)), mem.Bytes(value, uint64(h.spec.ValueSize)), flags)
 }
 
+// Update implements [Syscall].
 func (h *Hash) Update(key, value []byte, flags uint64) errno.Errno {
 	h.sys.Lock()
 	defer h.sys.Unlock()
@@ -100,6 +102,7 @@ func (p *pool) freePool(t *table) {
 	p.release()
 }
 
+// MemUsage implements [Map].
 func (h *Hash) MemUsage() uint64 {
 	if h.block == 0 {
 		return h.usage(0, 0) + uint64(h.live.Load())*(h.usage(1, uint64(h.spec.ValueSize))-h.usage(0, 0)+8)

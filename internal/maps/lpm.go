@@ -270,6 +270,7 @@ func (t *LPMTrie) cut(p prefix) (gone [2]uint64, e errno.Errno) {
 	return gone, 0
 }
 
+// LookupElem implements [Program].
 func (t *LPMTrie) LookupElem(_ *exec.CPU, key uint64) uint64 {
 	if node := t.longest(t.prefix(mem.Bytes(key, uint64(t.spec.KeySize)))); node != 0 {
 		return node + t.valOff
@@ -277,14 +278,17 @@ func (t *LPMTrie) LookupElem(_ *exec.CPU, key uint64) uint64 {
 	return 0
 }
 
+// UpdateElem implements [Program].
 func (t *LPMTrie) UpdateElem(_ *exec.CPU, key, value, flags uint64) errno.Errno {
 	return t.update(mem.Bytes(key, uint64(t.spec.KeySize)), mem.Bytes(value, uint64(t.spec.ValueSize)), flags)
 }
 
+// DeleteElem implements [Program].
 func (t *LPMTrie) DeleteElem(_ *exec.CPU, key uint64) errno.Errno {
 	return t.remove(mem.Bytes(key, uint64(t.spec.KeySize)))
 }
 
+// Lookup implements [Syscall].
 func (t *LPMTrie) Lookup(key, value []byte, flags uint64) errno.Errno {
 	if e := t.readFlags(flags); e != 0 {
 		return e
@@ -299,10 +303,12 @@ func (t *LPMTrie) Lookup(key, value []byte, flags uint64) errno.Errno {
 	return 0
 }
 
+// Update implements [Syscall].
 func (t *LPMTrie) Update(key, value []byte, flags uint64) errno.Errno {
 	return t.update(key, value, flags)
 }
 
+// Delete implements [Syscall].
 func (t *LPMTrie) Delete(key []byte) errno.Errno { return t.remove(key) }
 
 // NextKey mirrors trie_get_next_key: longer prefixes come before the shorter
@@ -361,8 +367,13 @@ func (t *LPMTrie) after(p prefix) uint64 {
 	return 0
 }
 
+// LookupBatch implements [Syscall].
 func (t *LPMTrie) LookupBatch(b *Batch) errno.Errno { return lookupBatch(t, b) }
+
+// UpdateBatch implements [Syscall].
 func (t *LPMTrie) UpdateBatch(b *Batch) errno.Errno { return updateBatch(t, b) }
+
+// DeleteBatch implements [Syscall].
 func (t *LPMTrie) DeleteBatch(b *Batch) errno.Errno { return deleteBatch(t, b) }
 
 // Free implements [Map].

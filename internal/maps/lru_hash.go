@@ -83,6 +83,7 @@ func (h *LRUHash) out(dst []byte, e, flags uint64)    { h.load(dst, e+h.valOff, 
 func (h *LRUHash) value(_ *exec.CPU, e uint64) uint64 { return e + h.valOff }
 func (h *LRUHash) discard(_ int, e uint64)            { h.lru.put(e) }
 
+// LookupElem implements [Program].
 func (h *LRUHash) LookupElem(_ *exec.CPU, key uint64) uint64 {
 	k := mem.Bytes(key, uint64(h.spec.KeySize))
 	e := h.find(k, h.hash(k))
@@ -93,10 +94,12 @@ func (h *LRUHash) LookupElem(_ *exec.CPU, key uint64) uint64 {
 	return e + h.valOff
 }
 
+// UpdateElem implements [Program].
 func (h *LRUHash) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Errno {
 	return h.update(c.ID, mem.Bytes(key, uint64(h.spec.KeySize)), mem.Bytes(value, uint64(h.spec.ValueSize)), flags)
 }
 
+// Update implements [Syscall].
 func (h *LRUHash) Update(key, value []byte, flags uint64) errno.Errno {
 	return h.update(sysCPU, key, value, flags)
 }
@@ -135,6 +138,7 @@ func (h *LRUHash) update(cpu int, key, value []byte, flags uint64) errno.Errno {
 	return e
 }
 
+// MemUsage implements [Map].
 func (h *LRUHash) MemUsage() uint64 {
 	return h.usage(uint64(h.spec.MaxEntries), uint64(h.spec.ValueSize))
 }
@@ -165,10 +169,12 @@ func newLRUPercpuHash(b *base) (Map, error) {
 
 func (h *LRUPercpuHash) discard(_ int, e uint64) { h.lru.put(e) }
 
+// LookupElem implements [Program].
 func (h *LRUPercpuHash) LookupElem(c *exec.CPU, key uint64) uint64 {
 	return h.LookupPercpu(c, key, uint32(c.ID))
 }
 
+// LookupPercpu implements [Program].
 func (h *LRUPercpuHash) LookupPercpu(_ *exec.CPU, key uint64, cpu uint32) uint64 {
 	k := mem.Bytes(key, uint64(h.spec.KeySize))
 	if uint64(cpu) >= h.own.cpus {
@@ -182,10 +188,12 @@ func (h *LRUPercpuHash) LookupPercpu(_ *exec.CPU, key uint64, cpu uint32) uint64
 	return h.own.at(h.first(e), int(cpu))
 }
 
+// UpdateElem implements [Program].
 func (h *LRUPercpuHash) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Errno {
 	return h.update(c, c.ID, mem.Bytes(key, uint64(h.spec.KeySize)), mem.Bytes(value, uint64(h.spec.ValueSize)), flags)
 }
 
+// Update implements [Syscall].
 func (h *LRUPercpuHash) Update(key, value []byte, flags uint64) errno.Errno {
 	return h.update(nil, sysCPU, key, value, flags)
 }
@@ -229,6 +237,7 @@ func (h *LRUPercpuHash) insert(c *exec.CPU, l uint64, key, value []byte, hash ui
 	return true, 0
 }
 
+// MemUsage implements [Map].
 func (h *LRUPercpuHash) MemUsage() uint64 {
 	return h.usage(uint64(h.spec.MaxEntries), 8) + uint64(h.spec.MaxEntries)*h.own.size*h.own.cpus
 }

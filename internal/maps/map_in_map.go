@@ -94,7 +94,10 @@ func (a *ArrayOfMaps) Delete(key []byte) errno.Errno {
 	return e
 }
 
+// LookupBatch implements [Syscall].
 func (a *ArrayOfMaps) LookupBatch(b *Batch) errno.Errno { return lookupBatch(a, b) }
+
+// UpdateBatch implements [Syscall].
 func (a *ArrayOfMaps) UpdateBatch(b *Batch) errno.Errno { return updateBatch(a, b) }
 
 // hashOfMapsCheck mirrors fd_htab_map_alloc_check.
@@ -235,6 +238,7 @@ func (h *HashOfMaps) Free() {
 	})
 }
 
+// MemUsage implements [Map].
 func (h *HashOfMaps) MemUsage() uint64 {
 	if h.block == 0 {
 		return h.usage(uint64(h.live.Load()), 8)

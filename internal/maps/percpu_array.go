@@ -32,10 +32,12 @@ func newPercpuArray(b *base) (Map, error) {
 	return a, nil
 }
 
+// LookupElem implements [Program].
 func (a *PercpuArray) LookupElem(c *exec.CPU, key uint64) uint64 {
 	return a.LookupPercpu(c, key, uint32(c.ID))
 }
 
+// LookupPercpu implements [Program].
 func (a *PercpuArray) LookupPercpu(_ *exec.CPU, key uint64, cpu uint32) uint64 {
 	v := a.slots.at(uint32(mem.Load32(key)))
 	if v == 0 || uint64(cpu) >= a.percpu.cpus {
@@ -44,6 +46,7 @@ func (a *PercpuArray) LookupPercpu(_ *exec.CPU, key uint64, cpu uint32) uint64 {
 	return a.percpu.at(v, int(cpu))
 }
 
+// UpdateElem implements [Program].
 func (a *PercpuArray) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Errno {
 	i := uint32(mem.Load32(key))
 	if e := a.updateFlags(i, flags); e != 0 {
@@ -53,8 +56,10 @@ func (a *PercpuArray) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Er
 	return 0
 }
 
+// DeleteElem implements [Program].
 func (a *PercpuArray) DeleteElem(*exec.CPU, uint64) errno.Errno { return errno.EINVAL }
 
+// ForEach implements [Program].
 func (a *PercpuArray) ForEach(c *exec.CPU, visit func(key, value uint64) bool) (int64, errno.Errno) {
 	return a.visitAll(c, a.keys, uint64(c.ID)*a.stride, visit)
 }
@@ -62,6 +67,7 @@ func (a *PercpuArray) ForEach(c *exec.CPU, visit func(key, value uint64) bool) (
 // ValueSizeUser is the size of the values of all CPUs together.
 func (a *PercpuArray) ValueSizeUser() uint32 { return uint32(a.percpu.size * a.percpu.cpus) }
 
+// Lookup implements [Syscall].
 func (a *PercpuArray) Lookup(key, value []byte, flags uint64) errno.Errno {
 	if e := a.readFlags(flags); e != 0 {
 		return e
@@ -89,9 +95,13 @@ func (a *PercpuArray) Update(key, value []byte, flags uint64) errno.Errno {
 	return 0
 }
 
+// Delete implements [Syscall].
 func (a *PercpuArray) Delete([]byte) errno.Errno { return errno.EINVAL }
 
+// LookupBatch implements [Syscall].
 func (a *PercpuArray) LookupBatch(b *Batch) errno.Errno { return lookupBatch(a, b) }
+
+// UpdateBatch implements [Syscall].
 func (a *PercpuArray) UpdateBatch(b *Batch) errno.Errno { return updateBatch(a, b) }
 
 // MemUsage mirrors array_map_mem_usage.

@@ -63,6 +63,7 @@ func newPercpuHash(b *base) (Map, error) {
 
 func (h *PercpuHash) discard(slot int, e uint64) { h.pool.put(slot, e) }
 
+// LookupPercpu implements [Program].
 func (h *PercpuHash) LookupPercpu(_ *exec.CPU, key uint64, cpu uint32) uint64 {
 	return h.lookupCPU(key, cpu)
 }
@@ -78,10 +79,12 @@ func (t *percpuTable) lookupCPU(key uint64, cpu uint32) uint64 {
 	return 0
 }
 
+// UpdateElem implements [Program].
 func (h *PercpuHash) UpdateElem(c *exec.CPU, key, value, flags uint64) errno.Errno {
 	return h.update(c, c.ID, mem.Bytes(key, uint64(h.spec.KeySize)), mem.Bytes(value, uint64(h.spec.ValueSize)), flags)
 }
 
+// Update implements [Syscall].
 func (h *PercpuHash) Update(key, value []byte, flags uint64) errno.Errno {
 	return h.update(nil, h.sysSlot(), key, value, flags)
 }
@@ -121,6 +124,7 @@ func (h *PercpuHash) Free() {
 	})
 }
 
+// MemUsage implements [Map].
 func (h *PercpuHash) MemUsage() uint64 {
 	one := h.usage(1, 8) - h.usage(0, 8)
 	values := h.pool.values.size * h.pool.values.cpus

@@ -2,7 +2,6 @@ package maps
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
@@ -13,23 +12,23 @@ import (
 // in it, and all that use it, are of one kind.
 type ProgArray struct {
 	fdArray
-	// images has what tail calls look at, a copy of the slots that is replaced as
-	// a whole when one changes.
-	images atomic.Pointer[map[uint32]exec.Image]
-
 	ownerMu sync.Mutex
 	owner   *ProgOwner
 }
 
 func newProgArray(b *base) (Map, error) {
 	a := &ProgArray{}
-	a.images.Store(&map[uint32]exec.Image{})
 	return a, a.init(b, a.accept)
 }
 
 // Image is what a tail call to a slot continues with, nil if the slot is empty
 // or there is no such slot.
-func (a *ProgArray) Image(i uint32) exec.Image { return (*a.images.Load())[i] }
+func (a *ProgArray) Image(i uint32) exec.Image {
+	if obj := a.get(i); obj != nil {
+		return obj.(ProgObject).Image()
+	}
+	return nil
+}
 
 func (a *ProgArray) accept(obj Object) (uint64, errno.Errno) {
 	p, ok := obj.(ProgObject)
@@ -37,30 +36,6 @@ func (a *ProgArray) accept(obj Object) (uint64, errno.Errno) {
 		return 0, errno.EINVAL
 	}
 	return p.Entry(), 0
-}
-
-// UpdateFD implements [FDMap].
-func (a *ProgArray) UpdateFD(key []byte, fd uint32, resolve Resolver, flags uint64) errno.Errno {
-	e := a.fdArray.UpdateFD(key, fd, resolve, flags)
-	a.refresh()
-	return e
-}
-
-// Delete implements [Syscall].
-func (a *ProgArray) Delete(key []byte) errno.Errno {
-	e := a.fdArray.Delete(key)
-	a.refresh()
-	return e
-}
-
-func (a *ProgArray) refresh() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	images := make(map[uint32]exec.Image, len(a.objs))
-	for i, obj := range a.objs {
-		images[i] = obj.(ProgObject).Image()
-	}
-	a.images.Store(&images)
 }
 
 // Lookup implements [Syscall]: the value is the program's id.
@@ -72,7 +47,6 @@ func (a *ProgArray) Lookup(key, value []byte, flags uint64) errno.Errno {
 // keep each other alive for ever.
 func (a *ProgArray) ReleaseUser() {
 	a.clear(a.put)
-	a.refresh()
 }
 
 // Owner is what the programs in the array have in common; ok is false as long

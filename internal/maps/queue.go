@@ -90,20 +90,26 @@ func (q *Queue) take(value []byte, remove bool) errno.Errno {
 	return 0
 }
 
+// Push implements [Program].
 func (q *Queue) Push(_ *exec.CPU, value, flags uint64) errno.Errno {
 	return q.push(mem.Bytes(value, q.size), flags)
 }
 
+// Pop implements [Program].
 func (q *Queue) Pop(_ *exec.CPU, value uint64) errno.Errno {
 	return q.take(mem.Bytes(value, q.size), true)
 }
 
+// Peek implements [Program].
 func (q *Queue) Peek(_ *exec.CPU, value uint64) errno.Errno {
 	return q.take(mem.Bytes(value, q.size), false)
 }
 
+// UpdateElem implements [Program].
 func (q *Queue) UpdateElem(_ *exec.CPU, _, _, _ uint64) errno.Errno { return errno.EINVAL }
-func (q *Queue) DeleteElem(*exec.CPU, uint64) errno.Errno           { return errno.EINVAL }
+
+// DeleteElem implements [Program].
+func (q *Queue) DeleteElem(*exec.CPU, uint64) errno.Errno { return errno.EINVAL }
 
 // Lookup implements [Syscall]: it peeks.
 func (q *Queue) Lookup(_, value []byte, flags uint64) errno.Errno {
@@ -129,7 +135,10 @@ func (q *Queue) LookupAndDelete(_, value []byte, flags uint64) errno.Errno {
 	return q.take(value, true)
 }
 
-func (q *Queue) Delete([]byte) errno.Errno       { return errno.EINVAL }
+// Delete implements [Syscall].
+func (q *Queue) Delete([]byte) errno.Errno { return errno.EINVAL }
+
+// NextKey implements [Syscall].
 func (q *Queue) NextKey(_, _ []byte) errno.Errno { return errno.EINVAL }
 
 // MemUsage mirrors queue_stack_map_mem_usage.

@@ -199,9 +199,13 @@ func (r *Ringbuf) Pages() []byte {
 	return mem.Bytes(r.meta+rbConsumer, 2*pageSize+2*(r.mask+1))
 }
 
+// UpdateElem implements [Program].
 func (r *Ringbuf) UpdateElem(_ *exec.CPU, _, _, _ uint64) errno.Errno { return errno.ENOTSUPP }
-func (r *Ringbuf) DeleteElem(*exec.CPU, uint64) errno.Errno           { return errno.ENOTSUPP }
 
+// DeleteElem implements [Program].
+func (r *Ringbuf) DeleteElem(*exec.CPU, uint64) errno.Errno { return errno.ENOTSUPP }
+
+// Lookup implements [Syscall].
 func (r *Ringbuf) Lookup(_, _ []byte, flags uint64) errno.Errno {
 	if e := r.readFlags(flags); e != 0 {
 		return e
@@ -209,6 +213,7 @@ func (r *Ringbuf) Lookup(_, _ []byte, flags uint64) errno.Errno {
 	return errno.ENOTSUPP
 }
 
+// Update implements [Syscall].
 func (r *Ringbuf) Update(_, _ []byte, flags uint64) errno.Errno {
 	if e := r.lockFlag(flags); e != 0 {
 		return e
@@ -216,7 +221,10 @@ func (r *Ringbuf) Update(_, _ []byte, flags uint64) errno.Errno {
 	return errno.ENOTSUPP
 }
 
-func (r *Ringbuf) Delete([]byte) errno.Errno       { return errno.ENOTSUPP }
+// Delete implements [Syscall].
+func (r *Ringbuf) Delete([]byte) errno.Errno { return errno.ENOTSUPP }
+
+// NextKey implements [Syscall].
 func (r *Ringbuf) NextKey(_, _ []byte) errno.Errno { return errno.ENOTSUPP }
 
 // MemUsage mirrors ringbuf_map_mem_usage.

@@ -210,6 +210,7 @@ func checkFlags(found bool, flags uint64) errno.Errno {
 // CPU's.
 func (t *table) sysSlot() int { return t.cpus() }
 
+// LookupElem implements [Program].
 func (t *table) LookupElem(c *exec.CPU, key uint64) uint64 {
 	k := mem.Bytes(key, uint64(t.spec.KeySize))
 	if e := t.find(k, t.hash(k)); e != 0 {
@@ -218,6 +219,7 @@ func (t *table) LookupElem(c *exec.CPU, key uint64) uint64 {
 	return 0
 }
 
+// DeleteElem implements [Program].
 func (t *table) DeleteElem(c *exec.CPU, key uint64) errno.Errno {
 	return t.remove(c.ID, mem.Bytes(key, uint64(t.spec.KeySize)), nil, 0)
 }

@@ -7,10 +7,17 @@ import (
 	"github.com/skep-ebpf/skep/internal/mem"
 )
 
-func (t *table) LookupBatch(b *Batch) errno.Errno          { return t.batch(b, false) }
+// LookupBatch implements [Syscall].
+func (t *table) LookupBatch(b *Batch) errno.Errno { return t.batch(b, false) }
+
+// LookupAndDeleteBatch implements [Syscall].
 func (t *table) LookupAndDeleteBatch(b *Batch) errno.Errno { return t.batch(b, true) }
-func (t *table) DeleteBatch(b *Batch) errno.Errno          { return deleteBatch(t.self, b) }
-func (t *table) UpdateBatch(b *Batch) errno.Errno          { return updateBatch(t.self, b) }
+
+// DeleteBatch implements [Syscall].
+func (t *table) DeleteBatch(b *Batch) errno.Errno { return deleteBatch(t.self, b) }
+
+// UpdateBatch implements [Syscall].
+func (t *table) UpdateBatch(b *Batch) errno.Errno { return updateBatch(t.self, b) }
 
 // bucketBuf holds the elements of one bucket on their way to user space.
 type bucketBuf struct {
