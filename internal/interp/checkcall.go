@@ -85,10 +85,7 @@ func (w *walk) exit() {
 func (w *walk) tailCall() {
 	w.spend()
 	c := w.cpu
-	slots, ok := c.Machine.ObjectAt(w.reg[2]).(exec.ProgArray)
-	if !ok {
-		w.violation("a tail call through %#x, which is no prog array", w.reg[2])
-	}
+	slots := w.progArray(w.reg[2])
 	top := &w.frames[len(w.frames)-1]
 	target, ok := slots.Image(uint32(w.reg[3])).(*checkImage)
 	if !ok || c.TailCalls >= exec.MaxTailCalls || top.fp-c.StackBase < target.stack {
@@ -106,6 +103,16 @@ func (w *walk) tailCall() {
 		w.reg[r] = garbage
 	}
 	w.reg[1] = ctx
+}
+
+func (w *walk) progArray(addr uint64) exec.ProgArray {
+	if _, live := w.cpu.Machine.Region.Find(addr); live {
+		if slots, ok := w.cpu.Machine.ObjectAt(addr).(exec.ProgArray); ok {
+			return slots
+		}
+	}
+	w.violation("a tail call through %#x, which is no prog array", addr)
+	return nil
 }
 
 func (w *walk) callHelper(fact *prog.Fact) {

@@ -432,7 +432,7 @@ func loop(c *exec.CPU, img *image, entry *op, fp, r1, r2, r3, r4, r5 uint64) uin
 
 	taken:
 		next = o.at(o.off)
-		if o.off < 0 {
+		if o.off <= 0 { // backward, or to itself
 			if c.Budget--; c.Budget < 0 && c.Poll() {
 				return unwind(c, depth)
 			}

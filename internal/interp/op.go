@@ -183,6 +183,4 @@ const (
 	opAtomicCmpxchg // the old value goes to R0
 	opLoadAcquire
 	opStoreRelease
-
-	numCodes
 )
