@@ -1,7 +1,6 @@
 package skep
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 
@@ -20,6 +19,9 @@ type LoadOptions struct {
 	LogLevel uint32
 	// LogSize is the room for a log in bytes; 0: 1 MiB.
 	LogSize int
+	// KeepGoing loads what can be loaded: a program that fails is in
+	// Collection.Failed instead of ending the load.
+	KeepGoing bool
 	// KernelTypes is BTF to resolve CO-RE relocations against; nil: skep's own
 	// kernel types.
 	KernelTypes io.ReaderAt
@@ -33,6 +35,10 @@ type Collection struct {
 	Maps     map[string]*Map
 	// Order has the programs' names in the order of the file.
 	Order []string
+	// Failed says why programs were not loaded, with LoadOptions.KeepGoing.
+	Failed map[string]error
+	// Types is the object's BTF, nil without.
+	Types *btf.Spec
 
 	inst *loader.Instance
 }
@@ -69,31 +75,39 @@ func (t *Task) load(obj *loader.Object, opt *LoadOptions) (*Collection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collection{Programs: map[string]*Program{}, Maps: map[string]*Map{}, Order: obj.Programs, inst: inst}
-	if err := c.fill(t, opt.Programs); err != nil {
+	c := &Collection{
+		Programs: map[string]*Program{}, Maps: map[string]*Map{}, Failed: map[string]error{},
+		Order: obj.Programs, Types: obj.Types(), inst: inst,
+	}
+	if err := c.fill(t, opt); err != nil {
 		inst.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Collection) fill(t *Task, names []string) error {
+func (c *Collection) fill(t *Task, opt *LoadOptions) error {
+	names := opt.Programs
 	if names == nil {
 		names = c.Order
 	}
 	for _, name := range names {
 		p, err := c.inst.Program(name)
+		if err != nil && opt.KeepGoing {
+			c.Failed[name] = rejected(err)
+			continue
+		}
 		if err != nil {
 			return rejected(err)
 		}
 		c.Programs[name] = &Program{task: t, fd: p.FD, Name: name, Section: p.Spec.SectionName,
 			Type: uapi.ProgType(p.Spec.Type).LibName(), Log: p.Log}
 	}
-	if err := c.inst.LoadSlots(); err != nil {
+	if err := c.inst.LoadSlots(); err != nil && !opt.KeepGoing {
 		return rejected(err)
 	}
 	for name, m := range c.inst.Maps {
-		wrapped, err := newMap(t, name, m)
+		wrapped, err := newMap(t, name, m.FD, m.Spec.Key, m.Spec.Value)
 		if err != nil {
 			return err
 		}
@@ -111,7 +125,7 @@ func (c *Collection) Close() error {
 // kernelTypes reads BTF to relocate against.
 func kernelTypes(r io.ReaderAt) (*btf.Spec, error) {
 	if r == nil {
-		r = bytes.NewReader(ownTypes())
+		return nil, nil
 	}
 	spec, err := btf.LoadSpecFromReader(r)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/skep-ebpf/skep/internal/errno"
-	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
 )
@@ -32,15 +31,15 @@ type Map struct {
 	kind uapi.MapType
 }
 
-func newMap(t *Task, name string, m *loader.Map) (*Map, error) {
-	info, err := mapInfo(t, m.FD)
+func newMap(t *Task, name string, fd int, key, value btf.Type) (*Map, error) {
+	info, err := mapInfo(t, fd)
 	if err != nil {
 		return nil, err
 	}
 	out := &Map{
 		Name: name, Type: info.Type.LibName(), ID: info.ID, KeySize: int(info.KeySize),
 		ValueSize: int(info.ValueSize), MaxEntries: int(info.MaxEntries), Flags: info.MapFlags,
-		Key: m.Spec.Key, Value: m.Spec.Value, task: t, fd: m.FD, kind: info.Type,
+		Key: key, Value: value, task: t, fd: fd, kind: info.Type,
 	}
 	out.user = out.ValueSize
 	if out.PerCPU() {
@@ -61,10 +60,14 @@ func mapInfo(t *Task, fd int) (info uapi.MapInfo, err error) {
 // info is OBJ_GET_INFO_BY_FD.
 func (t *Task) info(fd int, buf []byte) error {
 	var mem usermem.Segments
-	a := uapi.InfoAttr{BpfFD: uint32(fd), InfoLen: uint32(len(buf)), Info: mem.Add(buf)}
+	return t.infoAt(&mem, fd, mem.Add(buf), len(buf))
+}
+
+func (t *Task) infoAt(mem *usermem.Segments, fd int, addr uint64, size int) error {
+	a := uapi.InfoAttr{BpfFD: uint32(fd), InfoLen: uint32(size), Info: addr}
 	attr := make([]byte, uapi.InfoAttrEnd)
 	a.Encode(attr)
-	_, err := t.call(&mem, uapi.BPF_OBJ_GET_INFO_BY_FD, attr)
+	_, err := t.call(mem, uapi.BPF_OBJ_GET_INFO_BY_FD, attr)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package skep
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"time"
 
@@ -41,6 +42,10 @@ type ProgramInfo struct {
 	Runs    uint64
 	// Xlated is the program after rewriting, as user space may see it.
 	Xlated []insn.Instruction
+	// Funcs and Lines say what Xlated was compiled from, in order; nil without
+	// BTF.
+	Funcs []FuncInfo
+	Lines []LineInfo
 }
 
 // Info asks the kernel about the program (BPF_OBJ_GET_INFO_BY_FD).
@@ -52,37 +57,47 @@ func (p *Program) Info() (*ProgramInfo, error) {
 	var first uapi.ProgInfo
 	first.Decode(buf)
 	// Again, with room for what the first call counted.
-	xlated, ids := make([]byte, first.XlatedProgLen), make([]byte, 4*first.NrMapIDs)
 	var mem usermem.Segments
-	ask := uapi.ProgInfo{
-		XlatedProgLen: first.XlatedProgLen, XlatedProgInsns: mem.Add(xlated),
-		NrMapIDs: first.NrMapIDs, MapIDs: mem.Add(ids),
+	a := newInfoArrays(&first)
+	i := uapi.ProgInfo{
+		XlatedProgLen: first.XlatedProgLen, XlatedProgInsns: mem.Add(a.xlated),
+		NrMapIDs: first.NrMapIDs, MapIDs: mem.Add(a.maps),
+		NrFuncInfo: first.NrFuncInfo, FuncInfo: mem.Add(a.funcs), FuncInfoRecSize: uapi.SizeofFuncInfo,
+		NrLineInfo: first.NrLineInfo, LineInfo: mem.Add(a.lines), LineInfoRecSize: uapi.SizeofLineInfo,
 	}
-	buf = make([]byte, uapi.SizeofProgInfo)
-	ask.Encode(buf)
-	a := uapi.InfoAttr{BpfFD: uint32(p.fd), InfoLen: uint32(len(buf)), Info: mem.Add(buf)}
-	attr := make([]byte, uapi.InfoAttrEnd)
-	a.Encode(attr)
-	if _, err := p.task.call(&mem, uapi.BPF_OBJ_GET_INFO_BY_FD, attr); err != nil {
+	i.Encode(buf)
+	if err := p.task.infoAt(&mem, p.fd, mem.Add(buf), len(buf)); err != nil {
 		return nil, err
 	}
-	var i uapi.ProgInfo
 	i.Decode(buf)
-	return i2info(&i, xlated, ids)
+	return p.task.programInfo(&i, a)
 }
 
-func i2info(i *uapi.ProgInfo, xlated, ids []byte) (*ProgramInfo, error) {
+// infoArrays are the arrays that struct bpf_prog_info points to.
+type infoArrays struct{ xlated, maps, funcs, lines []byte }
+
+func newInfoArrays(i *uapi.ProgInfo) infoArrays {
+	return infoArrays{
+		xlated: make([]byte, i.XlatedProgLen), maps: make([]byte, 4*i.NrMapIDs),
+		funcs: make([]byte, i.NrFuncInfo*uapi.SizeofFuncInfo), lines: make([]byte, i.NrLineInfo*uapi.SizeofLineInfo),
+	}
+}
+
+func (t *Task) programInfo(i *uapi.ProgInfo, a infoArrays) (*ProgramInfo, error) {
 	out := &ProgramInfo{
 		ID: i.ID, Type: i.Type.LibName(), Name: uapi.CString(i.Name[:]), Tag: hex.EncodeToString(i.Tag[:]),
 		GPLCompatible: i.GPLCompatible != 0, LoadedAt: time.Duration(i.LoadTime), UID: i.CreatedByUID,
 		BTFID: i.BTFID, VerifiedInsns: int(i.VerifiedInsns),
 		RunTime: time.Duration(i.RunTimeNS), Runs: i.RunCnt,
 	}
-	for at := 0; at+4 <= len(ids); at += 4 {
-		out.MapIDs = append(out.MapIDs, uint32(ids[at])|uint32(ids[at+1])<<8|uint32(ids[at+2])<<16|uint32(ids[at+3])<<24)
+	for at := 0; at+4 <= len(a.maps); at += 4 {
+		out.MapIDs = append(out.MapIDs, binary.LittleEndian.Uint32(a.maps[at:]))
 	}
 	var err error
-	out.Xlated, err = insn.Decode(xlated)
+	if out.Xlated, err = insn.Decode(a.xlated); err != nil || i.BTFID == 0 {
+		return out, err
+	}
+	out.Funcs, out.Lines, err = t.source(i.BTFID, a.funcs, a.lines)
 	return out, err
 }
 
@@ -97,6 +112,10 @@ type RunOptions struct {
 	Repeat int
 	// Flags are BPF_F_TEST_*.
 	Flags uint32
+	// DataRoom and ContextRoom are how many bytes of the packet and the context
+	// are handed back (data_size_out, ctx_size_out). 0: as many as there are. The
+	// error when they are too few wraps ENOSPC.
+	DataRoom, ContextRoom int
 }
 
 // Result is what a run gave.
@@ -109,14 +128,26 @@ type Result struct {
 	Duration time.Duration
 }
 
-// maxData is room for any packet that can be given to a test run, and what a
-// program may add to it.
-const maxData = 1 << 20
+// Room for any packet that can be given to a test run, for what a program may
+// add to it, and for any context.
+const (
+	maxData    = 1 << 20
+	addedData  = 4096
+	maxContext = 256
+)
 
-// Run runs the program on a packet.
+func roomFor(asked, needed int) []byte {
+	if asked == 0 {
+		asked = needed
+	}
+	return make([]byte, asked)
+}
+
+// Run runs the program on a packet (BPF_PROG_TEST_RUN). With
+// [CheckingInterpreter] the error may be a [*Violation].
 func (p *Program) Run(o RunOptions) (*Result, error) {
 	var mem usermem.Segments
-	data := make([]byte, min(len(o.Data)+4096, maxData))
+	data := roomFor(o.DataRoom, min(len(o.Data)+addedData, maxData))
 	a := uapi.TestRunAttr{
 		ProgFD: uint32(p.fd), Repeat: uint32(o.Repeat), Flags: o.Flags,
 		DataIn: mem.Add(o.Data), DataSizeIn: uint32(len(o.Data)),
@@ -124,9 +155,11 @@ func (p *Program) Run(o RunOptions) (*Result, error) {
 	if len(o.Data) > 0 {
 		a.DataOut, a.DataSizeOut = mem.Add(data), uint32(len(data))
 	}
-	ctx := make([]byte, max(len(o.Context), 256))
+	ctx := roomFor(o.ContextRoom, max(len(o.Context), maxContext))
 	if len(o.Context) > 0 {
 		a.CtxIn, a.CtxSizeIn = mem.Add(o.Context), uint32(len(o.Context))
+	}
+	if len(o.Context) > 0 || o.ContextRoom > 0 {
 		a.CtxOut, a.CtxSizeOut = mem.Add(ctx), uint32(len(ctx))
 	}
 	attr := make([]byte, uapi.TestRunAttrEnd)

@@ -1,0 +1,66 @@
+package replay
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/skep-ebpf/skep"
+)
+
+// eventTypes are the map types that carry events to user space.
+var eventTypes = []string{"ringbuf", "perf_event_array"}
+
+// source is a map that carries events, and what was read of it and not
+// delivered yet.
+type source struct {
+	name    string
+	events  *skep.Events
+	keep    func(skep.Event)
+	records []skep.Event
+}
+
+func openSources(all map[string]*skep.Map) ([]*source, error) {
+	var out []*source
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
+		if !slices.Contains(eventTypes, m.Type) {
+			continue
+		}
+		e, err := m.Events()
+		if err != nil {
+			closeSources(out)
+			return nil, fmt.Errorf("reading the events of map %s: %w", name, err)
+		}
+		s := &source{name: name, events: e}
+		s.keep = func(e skep.Event) {
+			e.Data = bytes.Clone(e.Data)
+			s.records = append(s.records, e)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func closeSources(list []*source) {
+	for _, s := range list {
+		s.events.Close()
+	}
+}
+
+// drain takes what is there, so that the program finds room.
+func (s *source) drain() { s.events.Read(s.keep) }
+
+func (s *source) deliver(packet int, to func(Event) error) error {
+	defer func() { s.records = s.records[:0] }()
+	if to == nil {
+		return nil
+	}
+	for _, e := range s.records {
+		if err := to(Event{Event: e, Map: s.name, Packet: packet}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
