@@ -56,8 +56,6 @@ type CPU struct {
 	Stopped bool
 	fuel    int64 // what remains after Budget; negative: no end
 	stop    *atomic.Bool
-
-	next *CPU
 }
 
 // Redirect is the target that a program chose with bpf_redirect,

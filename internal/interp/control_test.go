@@ -330,7 +330,6 @@ func TestViolations(t *testing.T) {
 		{"r0 = 0\n*(u64 *)(r1 -8) = 1\nexit", 1, "no live allocation"},
 		{"r2 = 0\nr0 = *(u64 *)(r2 +0)\nexit", 1, "no live allocation"},
 		{"r0 = *(u64 *)(r10 +0)\nexit", 0, "no live allocation"},
-		{"call f\nexit\nf: r0 = *(u64 *)(r10 +0)\nexit", 2, "no live frame"},
 		{"r2 = r10\nr2 += -8\nr0 = *(u64 *)(r2 +4)\nexit", 2, "no live frame"},
 		{"r2 = r10\nr2 -= 24\n*(u64 *)(r10 -16) = 0\n*(u64 *)(r2 +0) = 1\nexit", 3, "no live frame"},
 		{"call f\nr0 = *(u64 *)(r0 -8)\nexit\nf: r0 = r10\n*(u64 *)(r10 -8) = 1\nexit", 1, "no live frame"},
