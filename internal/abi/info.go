@@ -23,18 +23,19 @@ func infoByFD(c *call) (int, error) {
 	defer f.Close()
 	switch o := f.Object.(type) {
 	case *object.Prog:
-		return 0, c.infoOf(&a, uapi.SizeofProgInfo, uapi.SizeofProgInfo, func(b []byte) error { return c.progInfo(o, b) })
+		return 0, c.infoOf(&a, uapi.ProgInfoEnd, uapi.SizeofProgInfo, func(b []byte) error { return c.progInfo(o, b) })
 	case *object.Map:
-		return 0, c.infoOf(&a, uapi.SizeofMapInfo, uapi.SizeofMapInfo, func(b []byte) error { return mapInfo(o, b) })
+		return 0, c.infoOf(&a, uapi.MapInfoEnd, uapi.SizeofMapInfo, func(b []byte) error { return mapInfo(o, b) })
 	case *object.BTF:
-		return 0, c.infoOf(&a, uapi.SizeofBTFInfo, uapi.SizeofBTFInfo, func(b []byte) error { return c.btfInfo(o, b) })
+		return 0, c.infoOf(&a, uapi.BTFInfoEnd, uapi.SizeofBTFInfo, func(b []byte) error { return c.btfInfo(o, b) })
 	}
 	return -1, errno.Errorf(errno.EINVAL, "there is no information about fd %d", a.BpfFD)
 }
 
 // infoOf copies the caller's structure in, lets fill work on it and copies it
-// out, cut to the caller's size. A longer one must be zero behind ours.
-func (c *call) infoOf(a *uapi.InfoAttr, size, room int, fill func(b []byte) error) error {
+// out, cut to the caller's size. What follows our last field, at end, must be
+// zero.
+func (c *call) infoOf(a *uapi.InfoAttr, end, size int, fill func(b []byte) error) error {
 	if a.InfoLen > maxAttr {
 		return errno.Errorf(errno.E2BIG, "a structure of %d bytes is more than a page", a.InfoLen)
 	}
@@ -42,9 +43,9 @@ func (c *call) infoOf(a *uapi.InfoAttr, size, room int, fill func(b []byte) erro
 	if err := c.mem.Read(a.Info, user); err != nil {
 		return err
 	}
-	b := make([]byte, room)
-	if n := copy(b[:size], user); nonZero(user[n:]) {
-		return errno.Errorf(errno.E2BIG, "there is something behind the %d bytes of the structure", size)
+	b := make([]byte, size)
+	if n := copy(b[:end], user); nonZero(user[n:]) {
+		return errno.Errorf(errno.E2BIG, "there is something behind the %d bytes of the structure", end)
 	}
 	if err := fill(b); err != nil {
 		return err

@@ -52,9 +52,10 @@ func objPin(c *call) (int, error) {
 	if err := pathFDRule(&a); err != nil {
 		return -1, err
 	}
+	// bpf_fd_probe_obj: whatever is wrong with the fd is EINVAL.
 	f, err := c.task.File(int(int32(a.BpfFD)))
 	if err != nil {
-		return -1, err
+		return -1, errno.Errorf(errno.EINVAL, "%v", err)
 	}
 	defer f.Close()
 	if f.Object == nil || f.Object.Head().Kind == object.KindBTF {

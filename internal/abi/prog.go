@@ -35,6 +35,9 @@ func progLoad(c *call) (int, error) {
 	if r.Log, err = verifier.NewLog(a.LogLevel, a.LogSize); err != nil || (a.LogBuf != 0) != (a.LogSize != 0) {
 		return -1, errno.Errorf(errno.EINVAL, "the log's level, buffer and size do not go together")
 	}
+	if err := c.signature(&a); err != nil {
+		return -1, err
+	}
 	if r.BTF, err = c.progBTF(&a); err != nil {
 		return -1, err
 	}
@@ -80,6 +83,24 @@ func (c *call) copyProgram(a *uapi.ProgLoadAttr, r *load.Request) error {
 	}
 	r.Name, err = object.CheckName(a.ProgName[:])
 	return err
+}
+
+// maxSignature is KMALLOC_MAX_CACHE_SIZE.
+const maxSignature = 8192
+
+// signature refuses signed programs: there is no keyring to check them with. A
+// signature that cannot be read is ENOMEM, as in bpf_prog_verify_signature.
+func (c *call) signature(a *uapi.ProgLoadAttr) error {
+	if a.Signature == 0 {
+		return nil
+	}
+	if a.SignatureSize > maxSignature {
+		return errno.Errorf(errno.EINVAL, "a signature of %d bytes", a.SignatureSize)
+	}
+	if err := c.mem.Read(a.Signature, make([]byte, a.SignatureSize)); err != nil {
+		return errno.Errorf(errno.ENOMEM, "%v", err)
+	}
+	return errno.Errorf(errno.EBADMSG, "there is no keyring to check the program's signature with")
 }
 
 func (c *call) progBTF(a *uapi.ProgLoadAttr) (*object.BTF, error) {

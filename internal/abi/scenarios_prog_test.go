@@ -98,6 +98,17 @@ func progInfo(b *box) {
 		i.Type, i.Tag, i.NrMapIDs, uapi.CString(i.Name[:]), i.GPLCompatible, i.VerifiedInsns,
 		i.NrFuncInfo, i.NrLineInfo, i.NrProgTags, i.FuncInfoRecSize, i.LineInfoRecSize, i.CreatedByUID)
 	b.note("has id %v, loaded %v, map id %v", i.ID != 0, i.LoadTime != 0, ids[0]|ids[1]|ids[2] != 0)
+	for _, size := range []int{uapi.ProgInfoEnd, uapi.SizeofProgInfo, uapi.SizeofProgInfo + 8} {
+		for _, last := range []byte{0, 1} {
+			long := make([]byte, size)
+			long[size-1] = last
+			la := uapi.InfoAttr{BpfFD: fd, InfoLen: uint32(size), Info: b.addr(long)}
+			attr := enc(&la)
+			b.call(fmt.Sprintf("info of %d bytes, last %d", size, last), uapi.BPF_OBJ_GET_INFO_BY_FD, attr)
+			la.Decode(attr)
+			b.note("len %d", la.InfoLen)
+		}
+	}
 	for _, change := range []func(*uapi.ProgInfo){
 		func(p *uapi.ProgInfo) { p.NrFuncInfo = 1 },
 		func(p *uapi.ProgInfo) { p.NrLineInfo, p.LineInfoRecSize = 1, 12 },

@@ -147,7 +147,9 @@ func (b *box) elem(label string, cmd uapi.Cmd, fd uint32, key, value []byte, fla
 		a.Value = b.addr(value)
 	}
 	b.call(label, cmd, enc(&a))
-	b.note("%s value %x", label, value)
+	if cmd != uapi.BPF_MAP_UPDATE_ELEM { // what is written may be an fd
+		b.note("%s value %x", label, value)
+	}
 }
 
 func hashRules(b *box) {

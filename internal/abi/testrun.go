@@ -4,8 +4,11 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/testrun"
 	"github.com/skep-ebpf/skep/internal/uapi"
+	"github.com/skep-ebpf/skep/internal/usermem"
 )
 
 // Where TEST_RUN leaves its results.
@@ -35,7 +38,7 @@ func progTestRun(c *call) (int, error) {
 		Machine: c.Machine, Image: p.Runnable(), Type: p.Code.Raw().Type(),
 		ExpectedAttach: p.Code.Raw().Info.ExpectedAttach, Stop: stop,
 	}
-	err = testrun.BPF(&run, &a, c.mem)
+	err = guarded(&run, &a, c.mem)
 	for _, out := range []struct {
 		off      int
 		was, now uint32
@@ -51,4 +54,18 @@ func progTestRun(c *call) (int, error) {
 		}
 	}
 	return 0, err
+}
+
+// guarded makes an error of what the checking interpreter found.
+func guarded(p *testrun.Program, a *uapi.TestRunAttr, m usermem.Mem) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case *exec.Violation:
+			err = errno.Wrap(errno.EFAULT, v)
+		default:
+			panic(v)
+		}
+	}()
+	return testrun.BPF(p, a, m)
 }

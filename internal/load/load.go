@@ -68,6 +68,11 @@ func (l *Loader) Program(r *Request) (*object.Prog, error) {
 	}
 	raw := l.raw(r)
 	held := newHeldMaps(r.Task)
+	bound, err := held.bindArray(r)
+	if err != nil {
+		held.putAll()
+		return nil, err
+	}
 	verified, err := l.verify(r, typ, raw, held)
 	if err != nil {
 		held.putAll()
@@ -78,7 +83,7 @@ func (l *Loader) Program(r *Request) (*object.Prog, error) {
 		held.putAll()
 		return nil, err
 	}
-	used := held.take(verified.Maps)
+	used := held.take(append(bound, verified.Maps...))
 	if err := tailCalls(p, used); err != nil {
 		p.Image.Close()
 		for _, m := range used {

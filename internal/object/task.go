@@ -63,9 +63,21 @@ type Task struct {
 	low      int // no free fd is below
 }
 
-// NewTask makes a task whose objects live in r.
+// NewTask makes a task whose objects live in r. It has standard streams, as a
+// process has: an fd of 0 that was never set is open, but no object.
 func NewTask(r *Registry, creds Credentials, mem usermem.Mem) *Task {
-	return &Task{Creds: creds, Mem: mem, registry: r, files: map[int]*File{}, low: firstFD}
+	t := &Task{Creds: creds, Mem: mem, registry: r}
+	t.reset()
+	return t
+}
+
+func (t *Task) reset() {
+	t.files, t.low = make(map[int]*File, firstFD), firstFD
+	for fd := range firstFD {
+		f := &File{Name: "stream", registry: &Registry{}}
+		f.refs.Store(1)
+		t.files[fd] = f
+	}
 }
 
 // Install gives the file the lowest free fd. On failure (EMFILE) the file is
@@ -127,7 +139,7 @@ func (t *Task) Close(fd int) error {
 func (t *Task) Exit() {
 	t.mu.Lock()
 	files := t.files
-	t.files, t.low = map[int]*File{}, firstFD
+	t.reset()
 	t.mu.Unlock()
 	for _, f := range files {
 		f.Close()
