@@ -119,6 +119,9 @@ func runSKB(p *Program, a *uapi.TestRunAttr, m usermem.Mem) error {
 		}
 	}
 	r.receive()
+	if err := checkNetwork(r.skb); err != nil {
+		return err
+	}
 	if err := skbFromContext(r.skb, ctx); err != nil {
 		return err
 	}
@@ -142,6 +145,19 @@ func runSKB(p *Program, a *uapi.TestRunAttr, m usermem.Mem) error {
 		return err
 	}
 	return contextOut(a, m, ctx)
+}
+
+// minNetwork are the shortest packets behind the Ethernet header that a test run
+// takes, by protocol.
+var minNetwork = map[uint16]uint32{netbuf.ProtoIPv4: 20, netbuf.ProtoIPv6: 40}
+
+// checkNetwork refuses a packet that is shorter than its network header.
+func checkNetwork(s *netbuf.SKB) error {
+	n := s.Len - max(uint32(s.HeaderOffset(s.NetworkHeader)), 0)
+	if want := minNetwork[netbuf.Htons(s.Protocol)]; n < want {
+		return errno.Errorf(errno.EINVAL, "%d bytes behind the Ethernet header are too few for protocol %#04x", n, netbuf.Htons(s.Protocol))
+	}
+	return nil
 }
 
 // networkSum is the checksum of the packet from its network header on.
