@@ -44,9 +44,7 @@ func progLoad(c *call) (int, error) {
 	if r.BTF != nil {
 		defer r.BTF.Put()
 	}
-	if err := c.copyInfo(&a, r); err != nil {
-		return -1, err
-	}
+	c.infoRecords(&a, r)
 	p, err := c.Loader.Program(r)
 	if lerr := c.finishLog(r.Log, a.LogBuf, progLogTrueSize); lerr != nil {
 		if err == nil {
@@ -104,7 +102,8 @@ func (c *call) signature(a *uapi.ProgLoadAttr) error {
 }
 
 func (c *call) progBTF(a *uapi.ProgLoadAttr) (*object.BTF, error) {
-	if a.FuncInfoCnt == 0 && a.LineInfoCnt == 0 && a.CoreReloCnt == 0 {
+	// Relocations alone are not looked at (check_btf_info).
+	if a.FuncInfoCnt == 0 && a.LineInfoCnt == 0 {
 		return nil, nil
 	}
 	b, _, err := lookup[*object.BTF](c, a.ProgBTFFD, object.KindBTF)
@@ -115,29 +114,35 @@ func (c *call) progBTF(a *uapi.ProgLoadAttr) (*object.BTF, error) {
 	return b, err
 }
 
-// maxRecord is the largest record of function, line or relocation information
-// that is looked at (MAX_FUNCINFO_REC_SIZE and its kin).
-const maxRecord = 252
+// Where PROG_LOAD leaves the size of the records that it knows.
+const (
+	funcRecordSize = 76
+	lineRecordSize = 92
+	coreRecordSize = 136
+)
 
-// copyInfo copies the records in whose size is sound; the verifier judges.
-// There cannot be more valid ones than instructions, so no more are copied.
-func (c *call) copyInfo(a *uapi.ProgLoadAttr, r *load.Request) error {
+// infoRecords says where the records are that go with the program's BTF, and
+// where its array of fds. The verifier copies them in as it comes to them.
+func (c *call) infoRecords(a *uapi.ProgLoadAttr, r *load.Request) {
 	for _, x := range []struct {
 		to          *prog.InfoRecords
 		addr        uint64
 		size, count uint32
+		known       int
 	}{
-		{&r.FuncInfo, a.FuncInfo, a.FuncInfoRecSize, a.FuncInfoCnt},
-		{&r.LineInfo, a.LineInfo, a.LineInfoRecSize, a.LineInfoCnt},
-		{&r.CoreRelo, a.CoreRelos, a.CoreReloRecSize, a.CoreReloCnt},
+		{&r.FuncInfo, a.FuncInfo, a.FuncInfoRecSize, a.FuncInfoCnt, funcRecordSize},
+		{&r.LineInfo, a.LineInfo, a.LineInfoRecSize, a.LineInfoCnt, lineRecordSize},
+		{&r.CoreRelo, a.CoreRelos, a.CoreReloRecSize, a.CoreReloCnt, coreRecordSize},
 	} {
-		*x.to = prog.InfoRecords{RecSize: x.size, Count: x.count}
-		if x.count == 0 || x.size == 0 || x.size > maxRecord || x.size%4 != 0 {
-			continue
-		}
-		x.to.Data = make([]byte, min(x.count, a.InsnCnt+1)*x.size)
-		if err := c.mem.Read(x.addr, x.to.Data); err != nil {
-			return err
+		var record []byte
+		*x.to = prog.InfoRecords{RecSize: x.size, Count: x.count,
+			Read: func(i uint32) ([]byte, error) {
+				if record == nil {
+					record = make([]byte, x.size)
+				}
+				return record, c.mem.Read(x.addr+uint64(i)*uint64(x.size), record)
+			},
+			Refused: func(size uint32) error { return c.put(x.known, size) },
 		}
 	}
 	if a.FDArray != 0 {
@@ -146,7 +151,6 @@ func (c *call) copyInfo(a *uapi.ProgLoadAttr, r *load.Request) error {
 			return int32(fd), err
 		}
 	}
-	return nil
 }
 
 // progBindMap mirrors bpf_prog_bind_map.

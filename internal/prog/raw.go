@@ -11,6 +11,7 @@ package prog
 import (
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
+	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/kbtf"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
@@ -36,7 +37,26 @@ type Raw struct {
 type InfoRecords struct {
 	RecSize uint32 // bytes in each record, as user space declares it
 	Count   uint32
-	Data    []byte // Count*RecSize bytes
+	// Data are the records: Count*RecSize bytes. Where Read is set they are still
+	// with the user, and are copied in one by one as they are checked: an array
+	// may be declared much longer than it is.
+	Data []byte
+	Read func(i uint32) ([]byte, error)
+	// Refused is told the size that a record may have, when one is longer and has
+	// something in its tail; nil: nobody asks.
+	Refused func(size uint32) error
+}
+
+// Record is the i-th record, RecSize bytes. Its error wraps EFAULT.
+func (r *InfoRecords) Record(i uint32) ([]byte, error) {
+	if r.Read != nil {
+		return r.Read(i)
+	}
+	start := uint64(i) * uint64(r.RecSize)
+	if start+uint64(r.RecSize) > uint64(len(r.Data)) {
+		return nil, errno.Errorf(errno.EFAULT, "record %d is not there", i)
+	}
+	return r.Data[start:][:r.RecSize], nil
 }
 
 // FuncInfo is one struct bpf_func_info.

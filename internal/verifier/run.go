@@ -43,6 +43,8 @@ type verifier struct {
 	subs  []subprog
 	funcs []prog.FuncInfo
 	lines []prog.LineInfo
+	// lastFunc is the record before the one that is being checked.
+	lastFunc prog.FuncInfo
 	// maps: those that the program uses, and behind them templates of inner maps.
 	maps []*desc.Map
 	used int
