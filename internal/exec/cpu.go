@@ -99,6 +99,9 @@ func (c *CPU) Limit(fuel int64, stop *atomic.Bool) {
 
 func (c *CPU) unlimit() { c.Limit(-1, nil) }
 
+// Halt ends what runs on the CPU at its next poll, as if the limit was reached.
+func (c *CPU) Halt() { c.Stopped, c.Budget = true, -1 }
+
 // refill moves a chunk of fuel into Budget.
 func (c *CPU) refill() {
 	chunk := int64(math.MaxInt64)
@@ -116,7 +119,7 @@ func (c *CPU) refill() {
 // must end; every later call does too, so that nested runs end with it.
 func (c *CPU) Poll() (stopped bool) {
 	if c.Stopped = c.Stopped || c.fuel == 0 || c.stop != nil && c.stop.Load(); c.Stopped {
-		c.Budget = -1
+		c.Halt()
 		return true
 	}
 	c.refill()

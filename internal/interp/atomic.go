@@ -25,6 +25,24 @@ const (
 	rmwCmpxchg = insn.AtomicCmpxchg &^ insn.AtomicFetch
 )
 
+// atomic performs the atomic operations that the loop does not.
+func (o *op) atomic(r *[16]uint64) {
+	kind := atomicKind(o.imm)
+	base, value := r[o.dst&15]+uint64(o.off), r[o.src&15]
+	switch o.code {
+	case opAtomic:
+		kind.rmw(base, value, 0)
+	case opAtomicFetch:
+		r[o.src&15] = kind.rmw(base, value, 0)
+	case opAtomicCmpxchg:
+		r[0] = kind.rmw(base, value, r[0])
+	case opLoadAcquire:
+		r[o.dst&15] = loadAcquire(value+uint64(o.off), kind.width())
+	case opStoreRelease:
+		storeRelease(base, value, kind.width())
+	}
+}
+
 // rmw performs a read-modify-write and returns the old value, zero-extended.
 // addr is aligned, which the verifier demands of atomics whatever the
 // processor. expected is R0, for the compare and exchange.

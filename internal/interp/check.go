@@ -46,7 +46,7 @@ func (m *checkImage) Run(c *exec.CPU, ctx uint64) uint64 {
 	top, tails, call := c.StackTop, c.TailCalls, c.Call
 	defer func() { c.StackTop, c.TailCalls, c.Call = top, tails, call }()
 	if top-c.StackBase < m.stack {
-		c.Stopped = true
+		c.Halt()
 		return 0
 	}
 	c.StackTop, c.TailCalls = top-m.stack, 0

@@ -41,16 +41,17 @@ func (m *image) Close() {}
 
 // Run implements [exec.Image].
 func (m *image) Run(c *exec.CPU, ctx uint64) uint64 {
-	top, tails := c.StackTop, c.TailCalls
-	if top-c.StackBase < m.stack {
+	t := threadOf(c)
+	top, tails, outer := c.StackTop, c.TailCalls, t.img
+	if top-c.StackBase < m.stack || t.depth+exec.MaxDepth >= maxFrames {
 		// Programs that run programs that run programs: Linux bounds them by
 		// counters at the hooks (bpf_prog_active).
-		c.Stopped = true
+		c.Halt()
 		return 0
 	}
-	c.StackTop, c.TailCalls = top-m.stack, 0
-	r0 := loop(c, m, m.entries[0], top, ctx, 0, 0, 0, 0)
-	c.StackTop, c.TailCalls = top, tails
+	c.StackTop, c.TailCalls, t.img = top-m.stack, 0, m
+	r0 := run(c, t, m.entries[0], top, ctx, 0, 0, 0, 0)
+	c.StackTop, c.TailCalls, t.img = top, tails, outer
 	return r0
 }
 

@@ -17,23 +17,27 @@ func (o *op) at(distance int32) *op {
 	return (*op)(unsafe.Add(unsafe.Pointer(o), int(distance)))
 }
 
-// loop runs the program from entry on, with frame pointer fp, until it exits
-// from the frame that it began in.
+// steps runs operations from o on until one that steps cannot do: it returns
+// that one. base is the number of the run's first frame.
 //
 // This is the one function of the project that is long on purpose: one switch
-// over dense numbers compiles to one indirect jump for an operation, and the
-// registers stay in one array on the Go stack. Register numbers are masked
-// because that is cheaper than a bounds check; the program counter is a
-// pointer because the verifier has shown that it stays inside.
-func loop(c *exec.CPU, img *image, entry *op, fp, r1, r2, r3, r4, r5 uint64) uint64 {
-	var r [16]uint64
-	r[1], r[2], r[3], r[4], r[5], r[10] = r1, r2, r3, r4, r5, fp
-	depth := 0
-	next := entry
+// over dense numbers compiles to one indirect jump for an operation. It contains
+// no call of a function that returns, so that nothing but the registers of the
+// program lives in memory while it loops: whatever calls is done by [run].
+// Register numbers are masked because that is cheaper than a bounds check; the
+// program counter is a pointer because the verifier has shown that it stays
+// inside the image.
+func steps(c *exec.CPU, t *thread, r *[16]uint64, o *op, base int) *op {
+	_ = r[0]
+	next := o
 	for {
-		o := next
+		o = next
 		next = o.at(opSize)
 		switch o.code {
+		case opTrap, opHelper, opHelperCallback, opTailCall, opAtomic, opAtomicFetch,
+			opAtomicCmpxchg, opLoadAcquire, opStoreRelease:
+			return o
+
 		case opAdd64K:
 			r[o.dst&15] += o.imm
 		case opAdd64X:
@@ -376,65 +380,38 @@ func loop(c *exec.CPU, img *image, entry *op, fp, r1, r2, r3, r4, r5 uint64) uin
 			}
 
 		case opProbeW, opProbeH, opProbeB, opProbeDW, opProbeSXW, opProbeSXH, opProbeSXB:
-			r[o.dst&15] = probe(c, o.code, r[o.src&15]+uint64(o.off))
+			return o
 
 		case opAtomicAdd64:
 			mem.Atomic64(r[o.dst&15] + uint64(o.off)).Add(r[o.src&15])
 		case opAtomicAdd32:
 			mem.Atomic32(r[o.dst&15] + uint64(o.off)).Add(uint32(r[o.src&15]))
-		case opAtomic:
-			atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], 0)
-		case opAtomicFetch:
-			r[o.src&15] = atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], 0)
-		case opAtomicCmpxchg:
-			r[0] = atomicKind(o.imm).rmw(r[o.dst&15]+uint64(o.off), r[o.src&15], r[0])
-		case opLoadAcquire:
-			r[o.dst&15] = loadAcquire(r[o.src&15]+uint64(o.off), atomicKind(o.imm).width())
-		case opStoreRelease:
-			storeRelease(r[o.dst&15]+uint64(o.off), r[o.src&15], atomicKind(o.imm).width())
 
 		case opGoto:
 			goto taken
-		case opHelper:
-			r[0] = img.helpers[o.off](c, r[1], r[2], r[3], r[4], r[5])
-		case opHelperCallback:
-			r[0] = threadOf(c).helper(img.helpers[o.off], img, r[10]-o.imm, r[1], r[2], r[3], r[4], r[5])
-			if c.Stopped {
-				return unwind(c, depth)
-			}
 		case opCall:
-			t := threadOf(c)
-			t.frames = append(t.frames, frame{next, img, r[6], r[7], r[8], r[9], r[10]})
+			t.depth++
+			f := &t.frames[t.depth]
+			f.ret, f.img = next, t.img
+			f.r6, f.r7, f.r8, f.r9, f.fp = r[6], r[7], r[8], r[9], r[10]
 			r[10] -= o.imm
-			depth++
 			next = o.at(o.off)
 		case opExit:
-			if depth == 0 {
-				return r[0]
+			if t.depth == base {
+				return o
 			}
-			depth--
-			t := threadOf(c)
-			f := &t.frames[len(t.frames)-1]
-			next, img = f.ret, f.img
+			f := &t.frames[t.depth]
+			t.depth--
+			next, t.img = f.ret, f.img
 			r[6], r[7], r[8], r[9], r[10] = f.r6, f.r7, f.r8, f.r9, f.fp
-			t.frames = t.frames[:len(t.frames)-1]
-		case opTailCall:
-			if target := tailTarget(c, r[2], r[3], r[10]); target != nil {
-				img, next = target, target.entries[0]
-			}
-			if c.Budget--; c.Budget < 0 && c.Poll() {
-				return unwind(c, depth)
-			}
-		default:
-			panic("interp: a verified program ran past its end")
 		}
 		continue
 
 	taken:
 		next = o.at(o.off)
 		if o.off <= 0 { // backward, or to itself
-			if c.Budget--; c.Budget < 0 && c.Poll() {
-				return unwind(c, depth)
+			if c.Budget--; c.Budget < 0 {
+				return o
 			}
 		}
 	}
