@@ -73,11 +73,16 @@ func (v *verifier) checkUnary() error {
 	if v.isPointer(r) {
 		return v.fail(errno.EACCES, ReasonArithmetic, "R%d pointer arithmetic prohibited\n", in.Dst())
 	}
-	if in.Op()&insn.OpMask != insn.OpNeg || r.typ != scalar {
+	if r.typ != scalar {
 		return v.clobber(in.Dst())
 	}
 	if err := v.writeReg(in.Dst()); err != nil {
 		return err
+	}
+	if in.Op()&insn.OpMask == insn.OpEnd {
+		swap := in.Class() == insn.ClassALU64 || in.Source() == insn.EndToBE
+		r.Endian(int(in.Imm())/8, swap)
+		return nil
 	}
 	src := r.Scalar
 	return v.scalarOp(r, &src)
@@ -259,22 +264,34 @@ func (v *verifier) arithmetic(in insn.Instruction) error {
 // scalarArith is an operation on scalars. A constant that is added is
 // remembered, so that the result stays in the operand's group.
 func (v *verifier) scalarArith(in insn.Instruction, dst *reg, src *bounds.Scalar) error {
-	operand := *src
+	operand, before := *src, dst.UMax
 	if err := v.scalarOp(dst, &operand); err != nil {
 		return err
 	}
+	w := widthOf(in)
+	op := in.Op() & insn.OpMask
 	same := in.Source() == insn.SrcX && in.Src() == in.Dst()
-	if v.priv.bpf && in.Op()&insn.OpMask == insn.OpAdd && in.Class() == insn.ClassALU64 &&
-		dst.id != 0 && operand.IsConst() && !same {
-		if c := operand.Const(); dst.id&addedConst == 0 && c <= 1<<31-1 {
-			dst.id |= addedConst
-			dst.off = int32(c)
-			return nil
-		}
+	if !v.priv.bpf || op != insn.OpAdd && op != insn.OpSub || dst.id == 0 || !operand.IsConstIn(w) || same {
+		dst.clearID()
+		return nil
+	}
+	c := int64(operand.ConstIn(w))
+	flag := addedConst64
+	fits := c == int64(int32(c))
+	if w == bounds.W32 {
+		flag, fits = addedConst32, before <= math.MaxUint32
+	}
+	off := int32(c)
+	if op == insn.OpSub {
+		fits = fits && off != math.MinInt32
+		off = -off
+	}
+	if !fits || dst.id&addedConst != 0 {
 		dst.off, dst.id = 0, 0
 		return nil
 	}
-	dst.clearID()
+	dst.id |= flag
+	dst.off = off
 	return nil
 }
 
@@ -298,7 +315,7 @@ func (v *verifier) scalarOp(dst *reg, src *bounds.Scalar) error {
 // (is_safe_to_compute_dst_reg_range).
 func computable(in insn.Instruction, src *bounds.Scalar) bool {
 	switch in.Op() & insn.OpMask {
-	case insn.OpDiv, insn.OpMod, insn.OpEnd:
+	case insn.OpDiv, insn.OpMod:
 		return false
 	case insn.OpLsh, insn.OpRsh, insn.OpArsh:
 		w := widthOf(in)

@@ -179,12 +179,12 @@ func (v *verifier) fork(c *comparison) error {
 		return err
 	}
 	if c.register() && c.src.typ == scalar && c.src.id != 0 && c.src.id == there[in.Src()].id {
-		v.spread(v.cur, c.src, &linked)
-		v.spread(other, &there[in.Src()], &linked)
+		v.cur.spread(c.src, &linked)
+		other.spread(&there[in.Src()], &linked)
 	}
 	if c.dst.typ == scalar && c.dst.id != 0 && c.dst.id == there[in.Dst()].id {
-		v.spread(v.cur, c.dst, &linked)
-		v.spread(other, &there[in.Dst()], &linked)
+		v.cur.spread(c.dst, &linked)
+		other.spread(&there[in.Dst()], &linked)
 	}
 	v.learnNotNull(c, there)
 	if err := v.learnPointer(c, other); err != nil {

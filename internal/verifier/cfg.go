@@ -460,7 +460,7 @@ func (v *verifier) computeSCC() {
 			if low[i] < pre[i] {
 				continue
 			}
-			loop := stack[len(stack)-1] != i || v.aux[i].callsBack || slices.Contains(v.successors(int(i)), i)
+			loop := stack[len(stack)-1] != i || slices.Contains(v.successors(int(i)), i)
 			for {
 				s := stack[len(stack)-1]
 				stack = stack[:len(stack)-1]

@@ -63,9 +63,14 @@ func loadCorpus(t testing.TB) (cases []*testCase) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range strings.Split("\n"+string(b), "\n== ")[1:] {
-			cases = append(cases, parseCase(t, filepath.Base(f), part))
-		}
+		cases = append(cases, splitCases(t, filepath.Base(f), string(b))...)
+	}
+	return cases
+}
+
+func splitCases(t testing.TB, file, text string) (cases []*testCase) {
+	for _, part := range strings.Split("\n"+text, "\n== ")[1:] {
+		cases = append(cases, parseCase(t, file, part))
 	}
 	return cases
 }
@@ -243,7 +248,7 @@ func TestCorpus(t *testing.T) {
 }
 
 var (
-	addresses = regexp.MustCompile(`\(18\) r(\d+) = 0x[0-9a-f]{9,}`)
+	addresses = regexp.MustCompile(`\(18\) r(\d+) = 0x[0-9a-f]{9,} *`)
 	times     = regexp.MustCompile(`verification time \d+ usec`)
 )
 

@@ -118,7 +118,7 @@ func (s *state) at(p place) *reg {
 
 // spread tells the other places of the group what was learned of known
 // (sync_linked_regs).
-func (v *verifier) spread(s *state, known *reg, g *group) {
+func (s *state) spread(known *reg, g *group) {
 	for _, p := range g.places[:g.n] {
 		r := s.at(p)
 		if r.typ != scalar || r == known || r.group() != known.group() {
@@ -134,11 +134,9 @@ func (v *verifier) spread(s *state, known *reg, g *group) {
 			r.off, r.id, r.zextAt = off, id, at
 			d := bounds.Const(uint64(int64(off) - int64(known.off)))
 			r.Scalar = bounds.Apply(bounds.Add, bounds.W64, r.Scalar, d)
-		}
-		if p.slot {
-			v.dirtySlot(int(p.index))
-		} else {
-			v.dirtyRegs |= 1 << p.index
+			if known.id&addedConst32 != 0 {
+				r.ZeroExtend()
+			}
 		}
 	}
 }

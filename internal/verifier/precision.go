@@ -52,6 +52,15 @@ func (v *verifier) markPrecise(n insn.Reg) error {
 	return v.markChain(v.cur, int(n), nil)
 }
 
+// markQuietly does the same without a word in the log.
+func (v *verifier) markQuietly(n insn.Reg) error {
+	log := v.log
+	v.log = nil
+	err := v.markPrecise(n)
+	v.log = log
+	return err
+}
+
 // markChain goes back from a state. n < 0: what v.bt holds already. changed is
 // set when a mark was new.
 func (v *verifier) markChain(from *state, n int, changed *bool) error {

@@ -255,7 +255,7 @@ func (v *verifier) appendTarget(l *list, r *reg) {
 	switch r.typ.base() {
 	case constMapPtr, ptrMapKey, ptrMapValue:
 		m := v.mapOf(r)
-		if m.Name != "" {
+		if m.Name != "" && !v.isInner(r.to.mapIdx) {
 			l.item("map=")
 			l.b = append(l.b, m.Name...)
 		}

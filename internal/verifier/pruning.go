@@ -119,7 +119,7 @@ func (v *verifier) matches(s *saved, i int, force bool, add *bool) (hit, loop bo
 		return true, true, nil
 	case v.aux[i].callsBack:
 		if v.equal(&s.state, cur, within) {
-			return true, true, nil
+			return true, false, nil
 		}
 	case maybeLooping(&s.state, cur) && v.equal(&s.state, cur, exact) &&
 		s.mayGotoDepth == cur.mayGotoDepth && s.callbackDepth == cur.callbackDepth:
@@ -403,10 +403,8 @@ func (v *verifier) sameScalarReg(old, cur *reg, how exactness) bool {
 	if !old.precise && how == notExact && !v.env.Record {
 		return true
 	}
-	if old.id&addedConst != cur.id&addedConst && old.id != 0 {
-		return false
-	}
-	if old.id&addedConst != 0 && old.off != cur.off {
+	added, curAdded := old.id&addedConst != 0, cur.id&addedConst != 0
+	if added && !curAdded || old.id != 0 && !added && curAdded || added && old.off != cur.off {
 		return false
 	}
 	return ids.sameScalar(old.id, cur.id) && bounds.Within(&old.Scalar, &cur.Scalar)

@@ -168,8 +168,12 @@ type reg struct {
 }
 
 // addedConst marks the id of a scalar that differs from its group by the
-// constant in off (BPF_ADD_CONST).
-const addedConst uint32 = 1 << 31
+// constant in off, added in 64 or in 32 bits (BPF_ADD_CONST64, BPF_ADD_CONST32).
+const (
+	addedConst64 uint32 = 1 << 31
+	addedConst32 uint32 = 1 << 30
+	addedConst          = addedConst64 | addedConst32
+)
 
 func (r *reg) group() uint32 { return r.id &^ addedConst }
 

@@ -201,7 +201,6 @@ func (v *verifier) checkFunction(sub int) error {
 // freeStates forgets what was saved while a function was walked.
 func (v *verifier) freeStates() {
 	clear(v.states.buckets)
-	v.states.kept, v.states.evicted, v.states.backedges = 0, 0, 0
 	for i := range v.sccs {
 		v.sccs[i] = nil
 	}

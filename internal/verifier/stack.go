@@ -207,9 +207,6 @@ func (v *verifier) loadFixed(f *frame, off, size, dst int) error {
 		}
 		backtrack = known
 	case dst >= 0:
-		if v.priv.bpf {
-			v.joinGroup(&s.spill)
-		}
 		*v.reg(insn.Reg(dst)) = s.spill
 	case v.isPointer(&s.spill):
 		return v.fail(errno.EACCES, ReasonPrivilege, "leaking pointer from stack off %d\n", off)
