@@ -104,7 +104,6 @@ var keyRules = map[uapi.MapType]func(spec *maps.Spec, key, value *kbtf.Type) err
 	uapi.BPF_MAP_TYPE_ARRAY:            arrayTypes,
 	uapi.BPF_MAP_TYPE_PERCPU_ARRAY:     arrayTypes,
 	uapi.BPF_MAP_TYPE_LPM_TRIE:         structKey,
-	uapi.BPF_MAP_TYPE_PROG_ARRAY:       noTypes,
 	uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY: noTypes,
 	uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:    noTypes,
 	uapi.BPF_MAP_TYPE_HASH_OF_MAPS:     noTypes,
