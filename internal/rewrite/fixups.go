@@ -3,7 +3,6 @@ package rewrite
 import (
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/errno"
-	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/patch"
 	"github.com/skep-ebpf/skep/internal/prog"
 	"github.com/skep-ebpf/skep/internal/uapi"
@@ -179,10 +178,9 @@ func mayGoto(p *program) error {
 	next := 0
 	return p.each(func(at int, i insn.Instruction, _ *prog.Fact) error {
 		if next < len(p.Subprogs) && int(p.Subprogs[next].Start) == at {
-			if next++; loops[next-1] {
-				if err := p.initCounter(at, &p.Subprogs[next-1]); err != nil {
-					return err
-				}
+			next++
+			if err := p.initCounter(at, &p.Subprogs[next-1], loops[next-1]); err != nil {
+				return err
 			}
 		}
 		if !i.IsMayGoto() {
@@ -197,11 +195,11 @@ func mayGoto(p *program) error {
 	})
 }
 
-// initCounter makes room for the counter and sets it where the subprogram
-// begins.
-func (p *program) initCounter(at int, s *prog.Subprog) error {
-	if s.StackDepth+8 > exec.StackSize {
-		return errno.Errorf(errno.EINVAL, "stack size %d(extra %d) is too large", s.StackDepth, 8)
+// initCounter makes room for the counter, if the subprogram has loops, and sets
+// it where the subprogram begins. The room does not count against MAX_BPF_STACK.
+func (p *program) initCounter(at int, s *prog.Subprog, loops bool) error {
+	if !loops {
+		return nil
 	}
 	s.StackDepth += 8
 	p.StackDepth += 8
