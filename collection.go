@@ -6,6 +6,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
@@ -14,6 +15,10 @@ import (
 type LoadOptions struct {
 	// Programs names the programs to load; nil: all of them.
 	Programs []string
+	// Choose, where not nil, is asked which programs to load instead: it is given
+	// the names of all, in the order of the file, before anything is loaded. Its
+	// error ends the load.
+	Choose func(programs []string) ([]string, error)
 	// LogLevel is the verifier's: 1 the last path, 2 every instruction, 4
 	// statistics, or-ed. A rejected program has a log of level 1 in any case.
 	LogLevel uint32
@@ -33,14 +38,32 @@ type Collection struct {
 	// (".rodata", ".bss").
 	Programs map[string]*Program
 	Maps     map[string]*Map
-	// Order has the programs' names in the order of the file.
-	Order []string
+	// Order has the programs' names in the order of the file, loaded or not, and
+	// Declared what the file says of them.
+	Order    []string
+	Declared map[string]Declaration
 	// Failed says why programs were not loaded, with LoadOptions.KeepGoing.
 	Failed map[string]error
 	// Types is the object's BTF, nil without.
 	Types *btf.Spec
 
 	inst *loader.Instance
+}
+
+// Declaration is a program as an object file has it.
+type Declaration struct {
+	Section string
+	Type    string // "xdp", …; "unspec" where the section does not say it
+	Insns   int    // with the subprograms that it calls
+}
+
+func declarations(obj *loader.Object) map[string]Declaration {
+	out := map[string]Declaration{}
+	for _, name := range obj.Programs {
+		p := obj.Spec.Programs[name]
+		out[name] = Declaration{p.SectionName, uapi.ProgType(p.Type).LibName(), int(p.Instructions.Size() / insn.Size)}
+	}
+	return out
 }
 
 // LoadFile reads an ELF object, creates its maps and loads its programs as the
@@ -67,6 +90,10 @@ func (t *Task) load(obj *loader.Object, opt *LoadOptions) (*Collection, error) {
 	if opt == nil {
 		opt = &LoadOptions{}
 	}
+	names, err := opt.choose(obj.Programs)
+	if err != nil {
+		return nil, err
+	}
 	types, err := kernelTypes(opt.KernelTypes)
 	if err != nil {
 		return nil, err
@@ -77,23 +104,30 @@ func (t *Task) load(obj *loader.Object, opt *LoadOptions) (*Collection, error) {
 	}
 	c := &Collection{
 		Programs: map[string]*Program{}, Maps: map[string]*Map{}, Failed: map[string]error{},
-		Order: obj.Programs, Types: obj.Types(), inst: inst,
+		Order: obj.Programs, Declared: declarations(obj), Types: obj.Types(), inst: inst,
 	}
-	if err := c.fill(t, opt); err != nil {
+	if err := c.fill(t, names, opt.KeepGoing); err != nil {
 		inst.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Collection) fill(t *Task, opt *LoadOptions) error {
-	names := opt.Programs
-	if names == nil {
-		names = c.Order
+// choose says which of an object's programs are to be loaded.
+func (o *LoadOptions) choose(all []string) ([]string, error) {
+	switch {
+	case o.Choose != nil:
+		return o.Choose(all)
+	case o.Programs != nil:
+		return o.Programs, nil
 	}
+	return all, nil
+}
+
+func (c *Collection) fill(t *Task, names []string, keepGoing bool) error {
 	for _, name := range names {
 		p, err := c.inst.Program(name)
-		if err != nil && opt.KeepGoing {
+		if err != nil && keepGoing {
 			c.Failed[name] = rejected(err)
 			continue
 		}
@@ -103,7 +137,7 @@ func (c *Collection) fill(t *Task, opt *LoadOptions) error {
 		c.Programs[name] = &Program{task: t, fd: p.FD, Name: name, Section: p.Spec.SectionName,
 			Type: uapi.ProgType(p.Spec.Type).LibName(), Log: p.Log}
 	}
-	if err := c.inst.LoadSlots(); err != nil && !opt.KeepGoing {
+	if err := c.inst.LoadSlots(); err != nil && !keepGoing {
 		return rejected(err)
 	}
 	for name, m := range c.inst.Maps {

@@ -11,6 +11,7 @@ package load
 
 import (
 	"context"
+	"errors"
 
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
@@ -133,11 +134,23 @@ func caps(s object.CapSet) desc.Caps {
 }
 
 func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *heldMaps) (*prog.Verified, error) {
-	return verifier.Verify(raw, &verifier.Env{
-		Type: typ, ResolveMap: held.resolve, FDArray: r.FDArray,
-		Log: r.Log, Record: l.Record, Context: r.Context,
+	env := verifier.Env{
+		Type: typ, ResolveMap: held.resolve, FDArray: r.FDArray, Log: r.Log, Context: r.Context,
 		Clock: func() int64 { return int64(l.Machine.Clock()) },
-	})
+	}
+	v, err := verifier.Verify(raw, &env)
+	if err != nil || !l.Record {
+		return v, err
+	}
+	// Once more, for the states: walking without generalising may take more
+	// instructions than there are, and is then done without.
+	env.Log, env.Record = nil, true
+	if recorded, err := verifier.Verify(raw, &env); err == nil {
+		return recorded, nil
+	} else if !errors.Is(err, errno.E2BIG) {
+		return nil, err
+	}
+	return v, nil
 }
 
 // finish makes the program runnable.

@@ -162,10 +162,10 @@ func (v *verifier) fork(c *comparison) error {
 	in := c.in
 	var linked group
 	if c.register() && c.src.typ == scalar && c.src.id != 0 {
-		v.cur.collect(&linked, c.src.id)
+		v.collect(&linked, c.src.id)
 	}
 	if c.dst.typ == scalar && c.dst.id != 0 {
-		v.cur.collect(&linked, c.dst.id)
+		v.collect(&linked, c.dst.id)
 	}
 	if linked.n > 1 {
 		v.remember(0, linked.pack())
@@ -198,8 +198,16 @@ func (v *verifier) fork(c *comparison) error {
 
 // refine narrows the scalars on both ways (reg_set_min_max).
 func (v *verifier) refine(c *comparison, there *[insn.NumRegs]reg) error {
-	if c.dst.typ != scalar || c.src.typ != scalar || c.dst == c.src {
+	if c.dst.typ != scalar || c.src.typ != scalar {
 		return nil
+	}
+	if c.dst == c.src {
+		far := &there[c.in.Dst()]
+		far.Scalar, c.dst.Scalar = bounds.RefineSelf(c.cond, c.width, c.dst.Scalar)
+		if err := v.sane(far, "true_reg1"); err != nil {
+			return err
+		}
+		return v.sane(c.dst, "false_reg1")
 	}
 	b := bounds.Refine(c.cond, c.width, c.dst.Scalar, c.src.Scalar)
 	c.dst.Scalar, c.src.Scalar = b.FalseA, b.FalseB

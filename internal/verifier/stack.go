@@ -405,6 +405,9 @@ func (v *verifier) storeVariable(st *stackStore, lo, hi int) error {
 			needed = true
 			continue
 		}
+		if s.isSpill() {
+			s.scrub() // scrub_special_slot: none of the spill is left
+		}
 		s.spill.typ = notInit
 		if *kind == slotInvalid && !v.priv.uninit {
 			return v.fail(errno.EINVAL, ReasonUninit,
