@@ -170,7 +170,7 @@ var testMaps = map[string]testMap{
 func describe(name string, id uint32) *desc.Map {
 	m := testMaps[name]
 	d := &desc.Map{
-		ID: id, Type: m.typ, Name: name, KeySize: m.key, ValueSize: m.value, MaxEntries: m.max, Flags: m.flags,
+		ID: id, Type: m.typ, Name: name[:min(len(name), 15)], KeySize: m.key, ValueSize: m.value, MaxEntries: m.max, Flags: m.flags,
 		Addr: 0xffff888000000000 + uint64(id)<<12, SpinLockOff: -1, TimerOff: -1,
 		ReadOnlyProg:  m.flags&uapi.BPF_F_RDONLY_PROG != 0,
 		WriteOnlyProg: m.flags&uapi.BPF_F_WRONLY_PROG != 0,

@@ -81,12 +81,18 @@ func (t *tracked) syncLinked(h *jump) {
 	}
 }
 
-// collect adds the places of a group to g.
-func (s *state) collect(g *group, id uint32) {
+// collect adds the places of a group to g, but for registers that are not read
+// any more (collect_linked_regs).
+func (v *verifier) collect(g *group, id uint32) {
 	id &^= addedConst
+	s := v.cur
 	for n := s.depth; n >= 0; n-- {
 		f := s.frames[n]
+		live := v.aux[s.frameInsn(n)].live
 		for i := range insn.RFP {
+			if live&bit(i) == 0 {
+				continue
+			}
 			g.add(&f.regs[i], id, place{frame: uint8(n), index: uint8(i)})
 		}
 		for i := range f.stack {

@@ -89,6 +89,9 @@ func (v *verifier) directValue(i int, m *desc.Map, off uint32) error {
 	if m.ValueAddr == nil {
 		return v.fail(errno.EINVAL, ReasonMap, "no direct value access support for this map type\n")
 	}
+	if off >= maxVarOff {
+		return v.fail(errno.EINVAL, ReasonMap, "direct value offset of %d is not allowed\n", off)
+	}
 	addr, ok := m.ValueAddr(off)
 	if !ok {
 		code := errno.EINVAL
