@@ -79,7 +79,7 @@ func queueMapping(p *patch.Patch, a desc.CtxAccess) {
 		return
 	}
 	if a.Insn.Class() == insn.ClassST {
-		if uint32(a.Imm) >= noQueueMapping {
+		if a.Imm >= noQueueMapping {
 			p.Emit(insn.Make(insn.ClassJMP|insn.JmpJA, 0, 0, 0, 0))
 			return
 		}

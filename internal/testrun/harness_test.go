@@ -149,7 +149,7 @@ func run(p *testrun.Program, in oracle.Input) oracle.Output {
 	out := oracle.Output{Retval: a.Retval, Data: data[:min(int(a.DataSizeOut), len(data))],
 		Ctx: ctx[:min(int(a.CtxSizeOut), len(ctx))]}
 	if err != nil {
-		out.Errno = errno.Of(err)
+		out.Errno, _ = errno.Of(err)
 	}
 	return out
 }
