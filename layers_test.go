@@ -48,7 +48,7 @@ var peers = map[string][]string{
 	"internal/abi":      {"internal/loader"},
 	"internal/mem":      {"internal/errno"},
 	"internal/usermem":  {"internal/errno", "internal/mem"},
-	"internal/kbtf":     {"internal/ktype"},
+	"internal/ktype":    {"internal/kbtf"},
 	"cmd/skep":          {"internal/replay"},
 }
 

@@ -43,7 +43,7 @@ func newMap(t *Task, name string, fd int, key, value btf.Type) (*Map, error) {
 	}
 	out.user = out.ValueSize
 	if out.PerCPU() {
-		out.user = (out.ValueSize + 7) &^ 7 * len(t.kernel.abi.Machine.CPUs)
+		out.user = (out.ValueSize + 7) &^ 7 * out.CPUs()
 	}
 	return out, nil
 }
@@ -71,6 +71,10 @@ func (t *Task) infoAt(mem *usermem.Segments, fd int, addr uint64, size int) erro
 	return err
 }
 
+// Close closes the map's fd. One that belongs to a [Collection] is closed with
+// that, and not by itself.
+func (m *Map) Close() error { return m.task.CloseFD(m.fd) }
+
 // FD is the map's file descriptor in the kernel's task, for [Task.BPF].
 func (m *Map) FD() int { return m.fd }
 
@@ -82,6 +86,14 @@ func (m *Map) PerCPU() bool {
 		return true
 	}
 	return false
+}
+
+// CPUs is how many values an element has: of a per-CPU map one for each CPU.
+func (m *Map) CPUs() int {
+	if !m.PerCPU() {
+		return 1
+	}
+	return len(m.task.kernel.abi.Machine.CPUs)
 }
 
 func (m *Map) elem(cmd uapi.Cmd, key, value []byte, flags uint64) error {

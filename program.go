@@ -22,6 +22,10 @@ type Program struct {
 	fd   int
 }
 
+// Close closes the program's fd. One that belongs to a [Collection] is closed with
+// that, and not by itself.
+func (p *Program) Close() error { return p.task.CloseFD(p.fd) }
+
 // FD is the program's file descriptor in the kernel's task, for [Task.BPF].
 func (p *Program) FD() int { return p.fd }
 
