@@ -159,7 +159,7 @@ func (c *Collection) Close() error {
 // kernelTypes reads BTF to relocate against.
 func kernelTypes(r io.ReaderAt) (*btf.Spec, error) {
 	if r == nil {
-		return nil, nil
+		r = bytes.NewReader(ktype.BTF())
 	}
 	spec, err := btf.LoadSpecFromReader(r)
 	if err != nil {
