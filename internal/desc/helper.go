@@ -35,7 +35,6 @@ const (
 	ArgKptr                            // slot of a kernel pointer in a map value
 	ArgDynptr                          // struct bpf_dynptr on the stack
 
-	argBaseEnd
 )
 
 // Flags that modify an argument or a return value, kernel names in comments.
