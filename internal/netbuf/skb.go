@@ -141,11 +141,14 @@ func (s *SKB) Reserve(nhead, ntail uint32) errno.Errno {
 	s.Data = head + uint64(s.Headroom()+addHead)
 	s.Head, s.End = head, end
 	s.Tail += addHead
-	for _, h := range []*uint16{&s.MacHeader, &s.NetworkHeader, &s.TransportHeader,
+	// Only the MAC header is looked at for being unset: the others count on from
+	// their marker as if it were an offset (skb_headers_offset_update).
+	if s.MacHeader != ktype.HeaderUnset {
+		s.MacHeader += uint16(addHead)
+	}
+	for _, h := range [...]*uint16{&s.NetworkHeader, &s.TransportHeader,
 		&s.InnerMacHeader, &s.InnerNetworkHeader, &s.InnerTransportHead} {
-		if *h != ktype.HeaderUnset {
-			*h += uint16(addHead)
-		}
+		*h += uint16(addHead)
 	}
 	return 0
 }

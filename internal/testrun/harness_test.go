@@ -2,6 +2,7 @@ package testrun_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/skep-ebpf/skep/insn"
@@ -129,6 +130,25 @@ func (b *bench) compile(tb testing.TB, e exec.Engine, pt *desc.ProgType, at uapi
 }
 
 var engines = []exec.Engine{interp.New(), interp.NewChecking()}
+
+// try compares one program, which begins with the context in R6 and returns R0,
+// on a few packets.
+func try(t *testing.T, b *bench, typ uapi.ProgType, body string, packets ...[]byte) {
+	t.Helper()
+	tryFlags(t, b, typ, 0, 0, body, packets...)
+}
+
+// tryFlags is try with flags for the load and for the run.
+func tryFlags(t *testing.T, b *bench, typ uapi.ProgType, load, test uint32, body string, packets ...[]byte) {
+	t.Helper()
+	s := newSubject(t, b, typ, 0, load, "r6 = r1\n"+body+"\nexit")
+	for _, data := range packets {
+		s.compare(t, fmt.Sprintf("%s, %d bytes, program\n%s\n", typ.LibName(), len(data), body), oracle.Input{Data: data, Flags: test})
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
 
 // run does what oracle.Program.Run does, in skep.
 func run(p *testrun.Program, in oracle.Input) oracle.Output {
