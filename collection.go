@@ -1,12 +1,14 @@
 package skep
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/ktype"
 	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )

@@ -103,7 +103,7 @@ func (f *finder) one(at place, seen *Special) (height int, err error) {
 		}
 		*seen |= kind
 	}
-	before, size := len(f.out), t.Size
+	before, size := len(f.out), uint32(pointerSize)
 	switch {
 	case kind == 0 && t.Kind == KindStruct:
 		return f.nested(at, count)
@@ -114,8 +114,6 @@ func (f *finder) one(at place, seen *Special) (height int, err error) {
 		if t.Kind != KindStruct || t.Size != size {
 			return 0, nil
 		}
-	default:
-		size = pointerSize
 	}
 	if at.size != 0 && uint64(at.size) != uint64(size)*count {
 		return 0, nil

@@ -66,10 +66,7 @@ func fieldSamples(s *set) {
 func graphSamples(s *set) {
 	for _, root := range []Special{ListHead, RBRoot} {
 		node := map[Special]Special{ListHead: ListNode, RBRoot: RBNode}[root]
-		other := ListNode | RBNode&^node
-		if other = (ListNode | RBNode) &^ node; other == 0 {
-			continue
-		}
+		other := (ListNode | RBNode) &^ node
 		for _, tag := range []string{"contains:elem:node", "contains:elem:gone", "contains:gone:node", "contains:elem", "contains:elem:", "contains::node",
 			"contain", "contains:elem:node:x", "contains:elem:data"} {
 			for _, shape := range []string{"plain", "no lock", "twice", "wrong node", "wrong place", "on the struct", "two members", "lock behind"} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // messages is a log that cuts each message as the kernel's does.
@@ -36,8 +37,7 @@ var vmlinux = sync.OnceValues(func() (*Kernel, error) {
 
 // compare holds our answer against the live kernel's; "" when they agree.
 func compare(k *Kernel, data []byte, level uint32) (verdict, log string) {
-	live := oracle.TryBTF(data, level)
-	defer live.Close()
+	live := ask(data, level)
 	var m messages
 	var w *messages
 	if level != 0 {
@@ -57,6 +57,40 @@ func compare(k *Kernel, data []byte, level uint32) (verdict, log string) {
 		log = difference(m.String(), live.Log)
 	}
 	return verdict, log
+}
+
+// answer is the live kernel's.
+type answer struct {
+	Errno errno.Errno
+	Log   string
+}
+
+// smallLog is the buffer that most logs fit in: a large one for each of many
+// loads takes most of the time.
+var smallLog = make([]byte, 32<<10)
+
+func ask(data []byte, level uint32) answer {
+	var pins oracle.Pins
+	defer pins.Release()
+	a := uapi.BTFLoadAttr{BTF: pins.Addr(data), BTFSize: uint32(len(data)), BTFLogLevel: level}
+	if level != 0 {
+		a.BTFLogBuf, a.BTFLogSize = pins.Addr(smallLog), uint32(len(smallLog))
+	}
+	var attr [uapi.AttrSize]byte
+	a.Encode(attr[:])
+	fd, e := oracle.BPF(uapi.BPF_BTF_LOAD, attr[:])
+	if e == 0 {
+		oracle.Close(int(fd))
+	}
+	if e == errno.ENOSPC {
+		live := oracle.TryBTF(data, level)
+		defer live.Close()
+		return answer{live.Errno, live.Log}
+	}
+	if level == 0 {
+		return answer{e, ""}
+	}
+	return answer{e, uapi.CString(smallLog)}
 }
 
 // difference shows where two logs part.

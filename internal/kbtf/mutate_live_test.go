@@ -58,7 +58,9 @@ func section(t testing.TB, path string) []byte {
 // What compilers make is sound once the sections have their sizes.
 func TestParseCompiled(t *testing.T) {
 	for _, s := range compiled(t) {
-		if _, err := Parse(fillSections(s.data), nil); err != nil {
+		_, err := Parse(fillSections(s.data), nil)
+		// Kernel variables are declared as void: loaders give them a type.
+		if void := s.name == "ksyms.o"; (err != nil) != void {
 			t.Errorf("%s: %v", s.name, err)
 		}
 	}
@@ -175,9 +177,6 @@ func fillSections(data []byte) []byte {
 		}
 		if kind == KindVar && le.Uint32(types[at+12:]) == uint32(Extern) {
 			le.PutUint32(types[at+12:], uint32(Global))
-			if le.Uint32(types[at+8:]) == 0 { // extern const void
-				le.PutUint32(types[at+8:], 1)
-			}
 		}
 		if kind == KindFunc && vlen == int(Extern) {
 			le.PutUint32(types[at+4:], info&^maxVlen|uint32(Global))

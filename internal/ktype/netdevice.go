@@ -10,6 +10,6 @@ type NetDevice struct {
 	RealNumRxQueues uint32   `btf:"real_num_rx_queues"`
 	AddrLen         uint8    `btf:"addr_len"`
 	_               [3]byte  // keeps the name aligned
-	Name            [16]byte `btf:"name"`
+	Name            [16]byte `btf:"name,char"`
 	DevAddr         [32]byte `btf:"dev_addr"`
 }

@@ -6,11 +6,11 @@ package ktype
 // The packet is the DataLen bytes in fragments after the Len-DataLen bytes at
 // Data. Tail, End and the header offsets count from Head.
 type SKBuff struct {
-	Dev                Ptr `btf:"dev,*net_device"`
-	SK                 Ptr `btf:"sk,*sock"`
-	Head               Ptr `btf:"head,*unsigned char"`
-	Data               Ptr `btf:"data,*unsigned char"`
-	CB                 SKBCB
+	Dev                Ptr    `btf:"dev,*net_device"`
+	SK                 Ptr    `btf:"sk,*sock"`
+	Head               Ptr    `btf:"head,*unsigned char"`
+	Data               Ptr    `btf:"data,*unsigned char"`
+	CB                 SKBCB  `btf:"cb"`
 	Tstamp             uint64 `btf:"tstamp"`
 	Dst                Ptr    `btf:"_skb_refdst"`
 	Len                uint32 `btf:"len"`

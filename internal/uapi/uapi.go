@@ -10,6 +10,8 @@
 package uapi
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -63,6 +65,15 @@ func (s *Struct) Field(name string) (Field, bool) {
 func StructByName(name string) (*Struct, bool) {
 	s, ok := structs[name]
 	return s, ok
+}
+
+// Structs returns every layout in the order of names.
+func Structs() []*Struct {
+	out := make([]*Struct, 0, len(structs))
+	for _, name := range slices.Sorted(maps.Keys(structs)) {
+		out = append(out, structs[name])
+	}
+	return out
 }
 
 // CString returns the text of a NUL-terminated array such as a map's name.
