@@ -1,8 +1,11 @@
 package kbtf
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -71,13 +74,79 @@ func TestParseVmlinux(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(small(f))
+	for i, s := range samples() {
+		if i%50 == 0 {
+			f.Add(s.data)
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := Parse(data, nil)
+		b, err := Parse(data, io.Discard)
 		if err != nil {
 			return
 		}
 		for id := range b.Len() {
 			b.SizeOf(ID(id))
+			b.Skip(ID(id))
+			if k := b.Type(ID(id)).Kind; k == KindStruct || k == KindDatasec {
+				rec, err := (*Kernel)(nil).Fields(b, ID(id), MapFields, b.Type(ID(id)).Size)
+				if err == nil {
+					_ = b.CheckFields(rec)
+				}
+			}
 		}
 	})
+}
+
+// The largest inputs, made to be slow: types that all have long names, that
+// refer to each other in long chains, that hold each other many times over.
+func TestParseHostile(t *testing.T) {
+	for name, build := range map[string]func(*blob){
+		"names": func(b *blob) {
+			b.strings = append(append([]byte{0}, bytes.Repeat([]byte{'x'}, MaxSize/2)...), 0)
+			for i := range MaxSize/2/16 - 4 {
+				b.raw(uint32(1+i), uint32(KindInt)<<24, 4, 32)
+			}
+		},
+		"modifiers up": func(b *blob) {
+			b.int()
+			for i := range MaxSize/12 - 10 {
+				b.raw(0, uint32(KindConst)<<24, uint32(i+1))
+			}
+		},
+		"members": func(b *blob) {
+			b.t("e", KindStruct, 0, 0)
+			for i := range 20 { // each holds the one before 65535 times
+				b.raw(b.s("s"), uint32(KindStruct)<<24|0xffff, 0)
+				for range 0xffff {
+					b.types = append(b.types, 0, uint32(i+1), 0)
+				}
+			}
+		},
+		"nested holders of a pointer": func(b *blob) {
+			b.int().t("t", KindStruct, 0, 1).t("kptr", KindTypeTag, 0, 2).t("", KindPtr, 0, 3)
+			b.t("e", KindStruct, 0, 0)
+			for i := range 25 { // each holds the one before twenty times
+				b.raw(b.s("s"), uint32(KindStruct)<<24|20, 0)
+				for range 20 {
+					b.types = append(b.types, 0, uint32(5+i), 0)
+				}
+			}
+			for range 100_000 {
+				b.raw(b.s("h"), uint32(KindStruct)<<24|2, 8, 0, 4, 0, 0, 30, 0)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b blob
+			build(&b)
+			raw := b.bytes()
+			start := time.Now()
+			_, err := Parse(raw, io.Discard)
+			took := time.Since(start)
+			t.Logf("%d bytes in %v: %v", len(raw), took, err)
+			if took > 20*time.Second {
+				t.Errorf("%d bytes took %v", len(raw), took)
+			}
+		})
+	}
 }
