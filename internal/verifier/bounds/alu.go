@@ -28,15 +28,15 @@ type transfer struct {
 	// bits and the intervals of either width, each from the operands'; the
 	// intervals may use the bits of the result.
 	bits   func(a, b tnum.Tnum) tnum.Tnum
-	narrow func(a, b *narrow, t tnum.Tnum) narrow
-	wide   func(a, b *wide, t tnum.Tnum) wide
+	narrow func(a, b narrow, t tnum.Tnum) narrow
+	wide   func(a, b wide, t tnum.Tnum) wide
 
 	// bitwise: the intervals learn from the bits of the result once more.
 	bitwise bool
 
 	// shift32 and shift64 replace these for a shift by a known number n below the
-	// width. They set what they know and forget the rest.
-	shift32, shift64 func(s *Scalar, n uint8)
+	// width. They return what they know and forget the rest.
+	shift32, shift64 func(s Scalar, n uint8) Scalar
 }
 
 var transfers = [16]transfer{
@@ -62,13 +62,13 @@ func Apply(op Op, w Width, dst, src Scalar) Scalar {
 	f := &transfers[op>>4]
 	switch {
 	case f.bits != nil:
-		f.apply(&dst, &src)
+		dst = f.apply(dst, src)
 	case f.shift64 != nil && src.isShift(w):
 		n := uint8(src.ConstIn(w))
 		if w == W32 {
-			f.shift32(&dst, n)
+			dst = f.shift32(dst, n)
 		} else {
-			f.shift64(&dst, n)
+			dst = f.shift64(dst, n)
 		}
 	default:
 		return Unknown()
@@ -82,15 +82,14 @@ func Apply(op Op, w Width, dst, src Scalar) Scalar {
 
 // apply computes both widths, whichever the operation's is: so 32-bit bounds
 // survive 64-bit arithmetic.
-func (f *transfer) apply(dst, src *Scalar) {
-	dn, sn := dst.narrow(), src.narrow()
-	dw, sw := dst.wide(), src.wide()
-	dst.Var = f.bits(dst.Var, src.Var)
-	dst.setNarrow(f.narrow(&dn, &sn, dst.Var))
-	dst.setWide(f.wide(&dw, &sw, dst.Var))
+func (f *transfer) apply(a, b Scalar) Scalar {
+	r := Scalar{Var: f.bits(a.Var, b.Var)}
+	r.setNarrow(f.narrow(a.narrow(), b.narrow(), r.Var))
+	r.setWide(f.wide(a.wide(), b.wide(), r.Var))
 	if f.bitwise {
-		dst.meetBits()
+		r.meetBits()
 	}
+	return r
 }
 
 // isShift says whether s is a known shift count that the width allows
@@ -105,63 +104,58 @@ func (s *Scalar) isShift(w Width) bool {
 	return s.IsConst() && s.SMin == s.SMax && s.UMin == s.UMax
 }
 
-// settle32 is the end of a 32-bit shift with the intervals n: those of the
-// register are forgotten, and found again when the upper half is cleared.
-func (s *Scalar) settle32(n narrow, bits tnum.Tnum) {
-	s.Var = bits
+// after32 is the result of a 32-bit shift. The intervals of the register are
+// forgotten, and found again when the upper half is cleared.
+func after32(n narrow, bits tnum.Tnum) Scalar {
+	s := Scalar{Var: bits}
 	s.setNarrow(n)
 	s.setWide(full[int64, uint64]())
 	s.meetBits32()
+	return s
 }
 
-func lsh32(s *Scalar, n uint8) {
-	a := s.narrow()
-	s.settle32(lsh(&a, n), s.Var.Subreg().LShift(n).Subreg())
+func lsh32(s Scalar, n uint8) Scalar {
+	return after32(lsh(s.narrow(), n), s.Var.Subreg().LShift(n).Subreg())
 }
 
-func rsh32(s *Scalar, n uint8) {
-	a := s.narrow()
-	s.settle32(rsh(&a, n), s.Var.Subreg().RShift(n))
+func rsh32(s Scalar, n uint8) Scalar {
+	return after32(rsh(s.narrow(), n), s.Var.Subreg().RShift(n))
 }
 
-func arsh32(s *Scalar, n uint8) {
-	a := s.narrow()
-	s.settle32(arsh(&a, n), s.Var.ARShift32(n))
+func arsh32(s Scalar, n uint8) Scalar {
+	return after32(arsh(s.narrow(), n), s.Var.ARShift32(n))
 }
 
-// settle64 is the end of a 64-bit shift.
-func (s *Scalar) settle64(w wide, n narrow, bits tnum.Tnum) {
-	s.Var = bits
+// after64 is the result of a 64-bit shift.
+func after64(w wide, n narrow, bits tnum.Tnum) Scalar {
+	s := Scalar{Var: bits}
 	s.setWide(w)
 	s.setNarrow(n)
 	s.meetBits()
+	return s
 }
 
-func lsh64(s *Scalar, n uint8) {
-	a, sub := s.wide(), s.narrow()
-	r := lsh(&a, n)
+func lsh64(s Scalar, n uint8) Scalar {
+	w, low := lsh(s.wide(), n), full[int32, uint32]()
+	if n < 32 {
+		low = lsh(s.narrow(), n)
+	}
 	if n == 32 {
 		// Half of a sign extension by two shifts: the order of the subregister is
 		// that of the result.
-		r.smin, r.smax = int64(sub.smin)<<32, int64(sub.smax)<<32
+		w.smin, w.smax = int64(s.S32Min)<<32, int64(s.S32Max)<<32
 	}
-	low := full[int32, uint32]()
-	if n < 32 {
-		low = lsh(&sub, n)
-	}
-	s.settle64(r, low, s.Var.LShift(n))
+	return after64(w, low, s.Var.LShift(n))
 }
 
 // The right shifts forget the subregister: bits come in from above.
 
-func rsh64(s *Scalar, n uint8) {
-	a := s.wide()
-	s.settle64(rsh(&a, n), full[int32, uint32](), s.Var.RShift(n))
+func rsh64(s Scalar, n uint8) Scalar {
+	return after64(rsh(s.wide(), n), full[int32, uint32](), s.Var.RShift(n))
 }
 
-func arsh64(s *Scalar, n uint8) {
-	a := s.wide()
-	s.settle64(arsh(&a, n), full[int32, uint32](), s.Var.ARShift(n))
+func arsh64(s Scalar, n uint8) Scalar {
+	return after64(arsh(s.wide(), n), full[int32, uint32](), s.Var.ARShift(n))
 }
 
 // Fork says whether dst op src is to be explored for each of the two values that

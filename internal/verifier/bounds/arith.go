@@ -6,7 +6,7 @@ import "github.com/skep-ebpf/skep/internal/verifier/tnum"
 // follow the ends of the intervals, and know nothing of an interval whose ends
 // do not wrap around alike; bitwise operations follow the bits of the result.
 
-func add[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
+func add[S signed, U unsigned](a, b span[S, U], _ tnum.Tnum) span[S, U] {
 	r := full[S, U]()
 	lo, under := addSigned(a.smin, b.smin)
 	hi, over := addSigned(a.smax, b.smax)
@@ -20,7 +20,7 @@ func add[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
 	return r
 }
 
-func sub[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
+func sub[S signed, U unsigned](a, b span[S, U], _ tnum.Tnum) span[S, U] {
 	r := full[S, U]()
 	lo, under := subSigned(a.smin, b.smax)
 	hi, over := subSigned(a.smax, b.smin)
@@ -33,7 +33,7 @@ func sub[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
 	return r
 }
 
-func mul[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
+func mul[S signed, U unsigned](a, b span[S, U], _ tnum.Tnum) span[S, U] {
 	r := full[S, U]()
 	if lo, hi, ok := productsSigned(a, b); ok {
 		r.smin, r.smax = lo, hi
@@ -46,7 +46,7 @@ func mul[S signed, U unsigned](a, b *span[S, U], _ tnum.Tnum) span[S, U] {
 
 // productsSigned returns the least and the greatest product of the signed ends,
 // if none overflows.
-func productsSigned[S signed, U unsigned](a, b *span[S, U]) (lo, hi S, ok bool) {
+func productsSigned[S signed, U unsigned](a, b span[S, U]) (lo, hi S, ok bool) {
 	lo, hi = top[S, U](), ^top[S, U]()
 	for _, x := range [2]S{a.smin, a.smax} {
 		for _, y := range [2]S{b.smin, b.smax} {
@@ -60,21 +60,21 @@ func productsSigned[S signed, U unsigned](a, b *span[S, U]) (lo, hi S, ok bool) 
 	return lo, hi, true
 }
 
-func and[S signed, U unsigned](a, b *span[S, U], t tnum.Tnum) span[S, U] {
+func and[S signed, U unsigned](a, b span[S, U], t tnum.Tnum) span[S, U] {
 	return ofUnsigned[S](U(t.Value), min(a.umax, b.umax))
 }
 
-func or[S signed, U unsigned](a, b *span[S, U], t tnum.Tnum) span[S, U] {
+func or[S signed, U unsigned](a, b span[S, U], t tnum.Tnum) span[S, U] {
 	return ofUnsigned[S](max(a.umin, b.umin), U(t.Max()))
 }
 
-func xor[S signed, U unsigned](_, _ *span[S, U], t tnum.Tnum) span[S, U] {
+func xor[S signed, U unsigned](_, _ span[S, U], t tnum.Tnum) span[S, U] {
 	return ofUnsigned[S](U(t.Value), U(t.Max()))
 }
 
 // lsh shifts the unsigned interval; if a set bit can be shifted out, or into the
 // place above the top one, nothing is known.
-func lsh[S signed, U unsigned](a *span[S, U], n uint8) span[S, U] {
+func lsh[S signed, U unsigned](a span[S, U], n uint8) span[S, U] {
 	r := full[S, U]()
 	if sign := ^(^U(0) >> 1); a.umax <= sign>>n {
 		r.umin, r.umax = a.umin<<n, a.umax<<n
@@ -82,13 +82,13 @@ func lsh[S signed, U unsigned](a *span[S, U], n uint8) span[S, U] {
 	return r
 }
 
-func rsh[S signed, U unsigned](a *span[S, U], n uint8) span[S, U] {
+func rsh[S signed, U unsigned](a span[S, U], n uint8) span[S, U] {
 	r := full[S, U]()
 	r.umin, r.umax = a.umin>>n, a.umax>>n
 	return r
 }
 
-func arsh[S signed, U unsigned](a *span[S, U], n uint8) span[S, U] {
+func arsh[S signed, U unsigned](a span[S, U], n uint8) span[S, U] {
 	r := full[S, U]()
 	r.smin, r.smax = a.smin>>n, a.smax>>n
 	return r

@@ -138,6 +138,9 @@ func (s *Scalar) Valid() bool { return s.Violation() == "" }
 // Sync lets the bits and the intervals learn from each other (reg_bounds_sync),
 // in as many rounds as the kernel makes: more could learn more.
 func (s *Scalar) Sync() {
+	if s.IsConst() && *s == Const(s.Const()) {
+		return // nothing to learn, and frequent
+	}
 	s.meetBits()
 	for range 3 {
 		s.deduce()
