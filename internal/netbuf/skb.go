@@ -11,10 +11,6 @@ import (
 // NET_IP_ALIGN.
 const SKBHeadroom = 64
 
-// MaxHead bounds how large the buffer of a packet may grow, so that header
-// offsets (16 bits from its start) stay valid.
-const MaxHead = 1 << 16
-
 // SKB is an sk_buff whose whole packet is in its linear buffer.
 type SKB struct {
 	// Addr is the address of the struct: the context of a program.
@@ -23,7 +19,8 @@ type SKB struct {
 	Device *Device
 	Socket *Sock
 
-	m *exec.Machine
+	slab slab
+	m    *exec.Machine
 }
 
 // NewSKB makes an sk_buff without a packet.
@@ -61,6 +58,7 @@ func (s *SKB) Reset(headroom, size uint32, dev *Device, sk *Sock) errno.Errno {
 	}
 	*s.Shared() = ktype.SharedInfo{}
 	s.Device, s.Socket = dev, sk
+	s.slab = kmallocSize(headroom + alignData(size) + ktype.SizeofSharedInfo)
 	if dev != nil {
 		s.Dev = dev.Addr
 	}
@@ -115,12 +113,33 @@ func (s *SKB) ComputePointers() {
 func (s *SKB) Packet() (meta, data, end uint64) { return s.CB.DataMeta, s.Data, s.CB.DataEnd }
 
 // Reserve makes room for at least nhead bytes in front and ntail behind the
-// packet (skb_cow_head, pskb_expand_head).
+// packet (skb_cow_head, pskb_expand_head). ENOMEM: Linux could not, see [slab].
 func (s *SKB) Reserve(nhead, ntail uint32) errno.Errno {
-	addHead, addTail := uint32(0), uint32(0)
+	addHead, missing := uint32(0), uint32(0)
 	if h := s.Headroom(); nhead > h {
 		addHead = alignData(nhead - h)
 	}
+	if t := s.slab.end() - s.Tail; ntail > t {
+		missing = ntail - t
+	}
+	if addHead == 0 && missing == 0 {
+		return s.extend(0, ntail)
+	}
+	grown := s.slab.expand(addHead + missing)
+	if grown == 0 {
+		return errno.ENOMEM
+	}
+	if e := s.extend(addHead, ntail); e != 0 {
+		return e
+	}
+	s.slab = grown
+	return 0
+}
+
+// extend moves the packet to a buffer with addHead more bytes in front and at
+// least ntail behind it, where that is not so already.
+func (s *SKB) extend(addHead, ntail uint32) errno.Errno {
+	addTail := uint32(0)
 	if t := s.Tailroom(); ntail > t {
 		addTail = alignData(ntail - t)
 	}
@@ -128,9 +147,6 @@ func (s *SKB) Reserve(nhead, ntail uint32) errno.Errno {
 		return 0
 	}
 	end := s.End + addHead + addTail
-	if end > MaxHead*2 || s.Tail+addHead > MaxHead*2 {
-		return errno.ENOMEM
-	}
 	head, err := s.m.Region.Alloc(uint64(end)+ktype.SizeofSharedInfo, 64)
 	if err != nil {
 		return errno.ENOMEM
