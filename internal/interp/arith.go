@@ -19,17 +19,19 @@ func mod64(a, b uint64) uint64 {
 }
 
 func div32(a, b uint64) uint64 {
-	if uint32(b) == 0 {
+	divisor := uint32(b)
+	if divisor == 0 {
 		return 0
 	}
-	return uint64(uint32(a) / uint32(b))
+	return uint64(uint32(a) / divisor)
 }
 
 func mod32(a, b uint64) uint64 {
-	if uint32(b) == 0 {
+	divisor := uint32(b)
+	if divisor == 0 {
 		return uint64(uint32(a))
 	}
-	return uint64(uint32(a) % uint32(b))
+	return uint64(uint32(a) % divisor)
 }
 
 func sdiv64(a, b uint64) uint64 {
@@ -47,15 +49,17 @@ func smod64(a, b uint64) uint64 {
 }
 
 func sdiv32(a, b uint64) uint64 {
-	if uint32(b) == 0 {
+	divisor := int32(b)
+	if divisor == 0 {
 		return 0
 	}
-	return uint64(uint32(int32(a) / int32(b)))
+	return uint64(uint32(int32(a) / divisor))
 }
 
 func smod32(a, b uint64) uint64 {
-	if uint32(b) == 0 {
+	divisor := int32(b)
+	if divisor == 0 {
 		return uint64(uint32(a))
 	}
-	return uint64(uint32(int32(a) % int32(b)))
+	return uint64(uint32(int32(a) % divisor))
 }

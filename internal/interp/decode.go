@@ -20,6 +20,7 @@ type decoder struct {
 	helpers []exec.HelperFunc
 	frames  []uint32 // stack of each subprogram in bytes, rounded up
 	sub     int      // the subprogram at hand
+	targets []bool   // instructions that are reached otherwise than from the one before
 }
 
 // fixup is an operation whose distance is known when all are decoded.
@@ -31,6 +32,7 @@ type fixup struct {
 func decode(v *prog.Verified, env *exec.Env) (*decoder, error) {
 	d := &decoder{v: v, env: env, frames: frameSizes(v), opAt: make([]int32, len(v.Insns)+1)}
 	d.ops = make([]op, 0, len(v.Insns)+1)
+	d.targets = jumpTargets(v)
 	for d.at < len(v.Insns) {
 		for d.sub+1 < len(v.Subprogs) && int(v.Subprogs[d.sub+1].Start) <= d.at {
 			d.sub++
@@ -40,6 +42,9 @@ func decode(v *prog.Verified, env *exec.Env) (*decoder, error) {
 		wide := i.IsWide()
 		if err := decodeClass[i.Class()](d, i); err != nil {
 			return nil, err
+		}
+		if !d.targets[d.at] {
+			d.fuse()
 		}
 		if d.at++; wide {
 			d.opAt[d.at] = int32(len(d.ops))

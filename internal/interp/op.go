@@ -18,7 +18,7 @@ type op struct {
 // set's fields, so that decoding is arithmetic: an ALU or jump family of four is
 // 64-bit immediate, 64-bit register, 32-bit immediate, 32-bit register; a memory
 // family of four is word, half word, byte, double word.
-type code uint16
+type code uint8
 
 const (
 	// opTrap is what nothing decodes to; it ends the run.
@@ -174,6 +174,23 @@ const (
 	opCall
 	opExit
 	opTailCall
+
+	// Pairs of instructions that compilers write so often that they are worth an
+	// operation of their own: a move and then an operation with an immediate on
+	// the copy; a load and then a comparison with an immediate, whose imm holds
+	// the displacement above the immediate.
+	opMovAdd64K
+	opMovLsh64K
+	opMovRsh64K
+	opMovAnd64K
+	opLdxWJEq64K
+	opLdxHJEq64K
+	opLdxBJEq64K
+	opLdxDWJEq64K
+	opLdxWJNe64K
+	opLdxHJNe64K
+	opLdxBJNe64K
+	opLdxDWJNe64K
 
 	// Atomic operations; imm is the atomicKind except for the additions.
 	opAtomicAdd64
