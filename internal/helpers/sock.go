@@ -14,11 +14,11 @@ import (
 // able to ask.
 var sockHelpers = []helper{
 	fn(uapi.BPF_FUNC_sk_lookup_tcp, zero, desc.RetSocket|desc.RetNull,
-		ctx, memIn, memSize, anything, anything).readsPacket().acquires(),
+		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
 	fn(uapi.BPF_FUNC_sk_lookup_udp, zero, desc.RetSocket|desc.RetNull,
-		ctx, memIn, memSize, anything, anything).readsPacket().acquires(),
+		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
 	fn(uapi.BPF_FUNC_skc_lookup_tcp, zero, desc.RetSockCommon|desc.RetNull,
-		ctx, memIn, memSize, anything, anything).readsPacket().acquires(),
+		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
 	fn(uapi.BPF_FUNC_sk_release, zero, integer, sockArg|desc.Release).releases(),
 	fn(uapi.BPF_FUNC_tcp_check_syncookie, noListener, integer,
 		sockArg, memIn, memSize, memIn, memSize).readsPacket().gpl(),

@@ -137,6 +137,7 @@ func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *hel
 	env := verifier.Env{
 		Type: typ, ResolveMap: held.resolve, FDArray: r.FDArray, Log: r.Log, Context: r.Context,
 		Clock: func() int64 { return int64(l.Machine.Clock()) },
+		CPUs:  len(l.Machine.CPUs),
 	}
 	v, err := verifier.Verify(raw, &env)
 	if err != nil || !l.Record {

@@ -82,10 +82,15 @@ func (v *verifier) checkUnary() error {
 	if in.Op()&insn.OpMask == insn.OpEnd {
 		swap := in.Class() == insn.ClassALU64 || in.Source() == insn.EndToBE
 		r.Endian(int(in.Imm())/8, swap)
+		r.clearID()
 		return nil
 	}
 	src := r.Scalar
-	return v.scalarOp(r, &src)
+	if err := v.scalarOp(r, &src); err != nil {
+		return err
+	}
+	r.clearID()
+	return nil
 }
 
 // checkMov checks moves of registers and immediates.

@@ -198,7 +198,7 @@ var allCaps = desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true
 
 // verify runs the case through the verifier.
 func (c *testCase) verify(level uint32) (v *prog.Verified, code errno.Errno, log *verifier.Log, err error) {
-	log, err = verifier.NewLog(level, 64<<20)
+	log, err = verifier.NewLog(level, 1<<30-1)
 	if level == 0 {
 		log, err = nil, nil
 	}
@@ -217,8 +217,11 @@ func (c *testCase) verify(level uint32) (v *prog.Verified, code errno.Errno, log
 		Type: progtype.Lookup(c.typ), Log: log, CPUs: 2,
 		Clock: func() int64 { return 0 },
 		ResolveMap: func(fd int32) (*desc.Map, error) {
-			if fd < 0 || int(fd) >= len(maps) {
+			switch {
+			case fd < 0 || fd > 1000:
 				return nil, errno.EBADF
+			case int(fd) >= len(maps):
+				return nil, errno.EINVAL // some file of the test process
 			}
 			return maps[fd], nil
 		},

@@ -104,9 +104,12 @@ func (v *verifier) checkArg(c *helperCall, i int) error {
 		return v.fail(errno.EACCES, ReasonHelper, "helper access to the packet is not allowed\n")
 	}
 	if r.isZero() && arg.Has(desc.MaybeNull) {
-		// Linux 6.18 forgets that the value mattered; the log must not tell.
-		if err := v.markQuietly(n); err != nil {
-			return err
+		// Linux 6.18 forgets that the value mattered, so the log must not tell. Of
+		// memory, the size of 0 that goes with NULL is enough.
+		if arg.Base() != desc.ArgMem {
+			if err := v.markQuietly(n); err != nil {
+				return err
+			}
 		}
 	} else {
 		if err := v.checkArgType(n, arg); err != nil {
