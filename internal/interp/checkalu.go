@@ -33,7 +33,11 @@ func (w *walk) stepALU(i insn.Instruction) {
 		result = reorder(i, a)
 	case insn.OpMov:
 		result = w.second(i)
-		if i.Source() == insn.SrcX && i.Off() != 0 {
+		switch {
+		case i.Source() == insn.SrcK || i.Off() == 0:
+		case i.Off() == insn.OffPercpu:
+			result += uint64(w.cpu.ID) * uint64(uint32(i.Imm()))
+		default:
 			result = signExtend(result, int(i.Off())/8)
 		}
 		result = cut(result, width)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
@@ -429,4 +430,32 @@ func TestProbe(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A lookup in a per-CPU array, inlined: the element of the CPU that runs.
+func TestPercpuLookup(t *testing.T) {
+	const cpus, stride, elemSize = 3, 256, 24
+	for _, e := range engines {
+		for id := range cpus {
+			b := newBenchOn(t, cpus, id)
+			header := b.alloc(64 + cpus*stride)
+			for n := range uint64(cpus * stride / 8) {
+				mem.Store64(header+64+n*8, n)
+			}
+			v := seal(append(insn.LoadImm64(insn.R1, header), assemble(t, `
+				*(u32 *)(r10 -4) = 3
+				r2 = r10
+				r2 += -4
+				call 1
+				if r0 == 0 goto +1
+				r0 = *(u64 *)(r0 +8)
+				exit`)...))
+			v.Facts[5].Map = &desc.Map{Type: uapi.BPF_MAP_TYPE_PERCPU_ARRAY, MaxEntries: 8, Addr: header,
+				Array: &desc.ArrayLayout{Base: header + 64, ElemSize: elemSize, Mask: 7, CPUStride: stride}}
+			want := uint64(id*stride+3*elemSize+8) / 8
+			if r0 := b.compile(e, rewritten(t, v)).Run(b.cpu, 0); r0 != want {
+				t.Errorf("%s on CPU %d: %d, want %d", e.Name(), id, r0, want)
+			}
+		}
+	}
 }

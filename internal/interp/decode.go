@@ -236,6 +236,9 @@ func (d *decoder) movsx(i insn.Instruction, narrow bool) error {
 	bases := [2]code{opMovSX64B, opMovSX32B}
 	base := bases[variant(narrow, i)>>1]
 	switch {
+	case i.Off() == insn.OffPercpu && !narrow:
+		d.emit(opPercpu, i, unsigned(i))
+		return nil
 	case i.Off() == 8:
 	case i.Off() == 16:
 		base++

@@ -26,17 +26,25 @@ type bench struct {
 	helpers map[uapi.FuncID]exec.HelperFunc
 }
 
-func newBench(tb testing.TB) *bench {
+func newBench(tb testing.TB) *bench { return newBenchOn(tb, 1, 0) }
+
+// newBenchOn is a bench with a number of CPUs, of which it holds one.
+func newBenchOn(tb testing.TB, cpus, id int) *bench {
 	tb.Helper()
 	region, err := mem.NewRegion(64 << 20)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := exec.NewMachine(region, 1)
+	m, err := exec.NewMachine(region, cpus)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &bench{tb: tb, machine: m, cpu: m.Acquire(), helpers: map[uapi.FuncID]exec.HelperFunc{}}
+	c := m.Acquire()
+	for c.ID != id {
+		m.Release(c)
+		c = m.Acquire()
+	}
+	b := &bench{tb: tb, machine: m, cpu: c, helpers: map[uapi.FuncID]exec.HelperFunc{}}
 	tb.Cleanup(func() {
 		m.Release(b.cpu)
 		if err := region.Close(); err != nil {

@@ -42,7 +42,7 @@ func steps(c *exec.CPU, t *thread, r *[16]uint64, o *op, base int) *op {
 			opAtomicCmpxchg, opLoadAcquire, opStoreRelease,
 			// Numbers that no operation has: where a byte selects one of 256 cases,
 			// the compiler leaves the bounds check of the jump table out.
-			162, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182,
+			163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182,
 			183, 184, 185, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203,
 			204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 218, 219, 220, 221, 222, 223, 224,
 			225, 226, 227, 228, 229, 230, 231, 232, 233, 234, 235, 236, 237, 238, 239, 240, 241, 242, 243, 244, 245,
@@ -171,6 +171,8 @@ func steps(c *exec.CPU, t *thread, r *[16]uint64, o *op, base int) *op {
 			r[o.dst&15] = uint64(uint32(int8(r[o.src&15])))
 		case opMovSX32H:
 			r[o.dst&15] = uint64(uint32(int16(r[o.src&15])))
+		case opPercpu:
+			r[o.dst&15] = r[o.src&15] + uint64(c.ID)*o.imm
 		case opLow16:
 			r[o.dst&15] = uint64(uint16(r[o.dst&15]))
 		case opLow32:

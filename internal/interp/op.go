@@ -93,6 +93,8 @@ const (
 	opMovSX32B
 	opMovSX32H
 
+	opPercpu // imm is the distance between CPUs
+
 	opLow16
 	opLow32
 	opSwap16

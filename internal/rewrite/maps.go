@@ -12,8 +12,13 @@ import (
 )
 
 // mapLookup replaces lookups in a map that is known and whose elements lie in
-// one block by the computation of the address (map_gen_lookup of array and
-// array_of_maps). R1 is the map, R2 points to the key.
+// one block by the computation of the address (map_gen_lookup of array,
+// percpu_array and array_of_maps). R1 is the map, R2 points to the key.
+//
+// The move that turns a per-CPU address into that of the running CPU has the
+// distance between CPUs as its immediate: in Linux it is the same for all
+// objects, here each map has its own. The element is not behind a pointer, so
+// that the code is one load shorter than Linux's.
 func mapLookup(p *program) error {
 	return p.each(func(at int, i insn.Instruction, fact *prog.Fact) error {
 		if !i.IsHelperCall() || i.Imm() != int32(uapi.BPF_FUNC_map_lookup_elem) {
@@ -24,7 +29,7 @@ func mapLookup(p *program) error {
 			return nil
 		}
 		switch {
-		case m.Array != nil && m.Array.CPUStride == 0:
+		case m.Array != nil && m.Array.CPUStride <= math.MaxInt32:
 			return p.replace(at, elementAddress(p.patch(), m, m.Array))
 		case m.Slots != nil && m.Type == uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:
 			return p.replace(at, elementAddress(p.patch(), m, m.Slots))
@@ -52,6 +57,9 @@ func elementAddress(code *patch.Patch, m *desc.Map, layout *desc.ArrayLayout) *p
 		code.Emit(insn.ALU64Imm(insn.OpMul, element, int32(layout.ElemSize)))
 	}
 	code.Emit(insn.ALU64Reg(insn.OpAdd, element, block))
+	if layout.CPUStride != 0 {
+		code.Emit(insn.Mov64Reg(element, element).WithOff(insn.OffPercpu).WithImm(int32(layout.CPUStride)))
+	}
 	if m.Type == uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS {
 		// The element is a pointer to the inner map, or NULL.
 		code.Emit(insn.LoadMem(insn.SizeDW, element, element, 0))

@@ -22,6 +22,8 @@ func Xlated(v *prog.Verified) []insn.Instruction {
 			out[at] = i.WithOff(int16(i.Imm())).WithImm(fact.Sub)
 		case i.Class() == insn.ClassLDX && i.Mode() == insn.ModeProbeMem:
 			out[at] = i.WithOp(insn.ClassLDX | insn.ModeMem | i.Size())
+		case isPercpu(i):
+			out[at] = i.WithImm(0)
 		case i.IsFuncRef() && at+1 < len(out):
 			out[at+1] = out[at+1].WithImm(fact.Sub)
 		case i.IsWide() && at+1 < len(out) && fact.Map != nil && fact.Wide != prog.WideConst:
@@ -41,4 +43,9 @@ func mapByID(v *prog.Verified, first, second insn.Instruction, fact *prog.Fact) 
 		}
 	}
 	return first.WithSrc(kind).WithImm(int32(fact.Map.ID)), second.WithImm(off)
+}
+
+// isPercpu says whether i makes the address of a CPU's instance of an object.
+func isPercpu(i insn.Instruction) bool {
+	return i.Op() == insn.ClassALU64|insn.OpMov|insn.SrcX && i.Off() == insn.OffPercpu
 }
