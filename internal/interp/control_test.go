@@ -459,3 +459,14 @@ func TestPercpuLookup(t *testing.T) {
 		}
 	}
 }
+
+// The number of the CPU needs no call.
+func TestProcessorID(t *testing.T) {
+	for _, e := range engines {
+		b := newBenchOn(t, 4, 3)
+		v := rewritten(t, seal([]insn.Instruction{insn.Call(int32(uapi.BPF_FUNC_get_smp_processor_id)), insn.Exit()}))
+		if r0 := b.compile(e, v).Run(b.cpu, 0); r0 != 3 {
+			t.Errorf("%s: CPU %d, want 3", e.Name(), r0)
+		}
+	}
+}

@@ -46,6 +46,7 @@ var passes = []pass{
 	{"packet-load", []string{"remove-dead-code"}, packetLoad},
 	{"division", []string{"context-access"}, division},
 	{"tail-call", []string{"context-access"}, tailCall},
+	{"inline-helpers", []string{"context-access"}, inlineHelpers},
 	{"map-lookup", []string{"context-access"}, mapLookup},
 	{"may-goto", []string{"remove-nops"}, mayGoto},
 	{"zero-extend", []string{"context-access", "division", "map-lookup"}, zeroExtend},

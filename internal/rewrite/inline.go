@@ -38,6 +38,18 @@ func mapLookup(p *program) error {
 	})
 }
 
+// inlineHelpers replaces bpf_get_smp_processor_id: the number of the running CPU
+// is a per-CPU address with a distance of one.
+func inlineHelpers(p *program) error {
+	return p.each(func(at int, i insn.Instruction, _ *prog.Fact) error {
+		if !i.IsHelperCall() || i.Imm() != int32(uapi.BPF_FUNC_get_smp_processor_id) {
+			return nil
+		}
+		return p.replace(at, p.patch().Emit(
+			insn.Mov32Imm(insn.R0, 0), insn.Mov64Reg(insn.R0, insn.R0).WithOff(insn.OffPercpu).WithImm(1)))
+	})
+}
+
 func elementAddress(code *patch.Patch, m *desc.Map, layout *desc.ArrayLayout) *patch.Patch {
 	const element, block, key = insn.R0, insn.R1, insn.R2
 	none := code.Label()
