@@ -18,9 +18,8 @@ type directive struct {
 	wide                    bool // 64 bits
 }
 
-// maxWidth bounds the field width, as the kernel's 24-bit field does in effect:
-// nothing is longer than the output buffer.
-const maxWidth = 1 << 16
+// maxWidth is FIELD_WIDTH_MAX.
+const maxWidth = 1<<23 - 1
 
 // parseDirective reads the directive behind the % at f[i-1] and returns the index
 // of the first byte behind it. The byte behind the string reads as 0.
@@ -160,30 +159,38 @@ func walkFormat(f []byte, args int, text func(c byte), conv func(d directive, ar
 // arguments.
 const binArgs = 512
 
-// printer formats into out; room is what is left of binArgs.
+// printer formats into out.
 type printer struct {
-	c    *exec.CPU
-	out  []byte
-	args []byte // 8 bytes each
-	used int
+	c      *exec.CPU
+	room   uint64 // in the buffer that the text is for
+	out    []byte
+	length int    // of the text, kept in out or not
+	args   []byte // 8 bytes each
+	used   int    // of binArgs
 }
 
-// format appends the formatted text to c.Scratch[:0] and returns it. It is valid
-// until the next call on this CPU.
-func format(c *exec.CPU, f, args []byte) ([]byte, errno.Errno) {
-	p := printer{c: c, out: c.Scratch[:0], args: args}
+// format returns the formatted text, cut to outputLimit, and how long it would
+// be. room is the size of the buffer that it goes to. The text is valid until
+// the next call on this CPU.
+func format(c *exec.CPU, room uint64, f, args []byte) (text []byte, length int, e errno.Errno) {
+	p := printer{c: c, room: room, out: c.Scratch[:0], args: args}
 	// All errors come before any output in the kernel; output is dropped then.
-	_, e := walkFormat(f, len(args)/8, p.text, p.convert)
+	_, e = walkFormat(f, len(args)/8, p.text, p.convert)
 	c.Scratch = p.out[:0]
-	return p.out, e
+	return p.out, p.length, e
 }
 
-// outputLimit is how much text is kept: more only counts (MAX_BPRINTF_BUF is
-// 1024, and snprintf's buffers are program memory).
-const outputLimit = 1 << 20
+// outputLimit is how much text is kept; what is longer only counts.
+const outputLimit = 1 << 16
 
-func (p *printer) text(c byte) {
-	if len(p.out) < outputLimit {
+func (p *printer) text(c byte) { p.fill(c, 1) }
+
+func (p *printer) fill(c byte, n int) {
+	if n <= 0 {
+		return
+	}
+	p.length += n
+	for n = min(n, outputLimit-len(p.out)); n > 0; n-- {
 		p.out = append(p.out, c)
 	}
 }
@@ -204,6 +211,9 @@ func (p *printer) convert(d directive, arg int) errno.Errno {
 	v := uint64(0)
 	for i := 7; i >= 0; i-- {
 		v = v<<8 | uint64(p.args[8*arg+i])
+	}
+	if d.early() {
+		d.width = 0
 	}
 	switch {
 	case d.verb == 's', d.sub == 'k', d.sub == 'u':
@@ -229,7 +239,7 @@ func (p *printer) convert(d directive, arg int) errno.Errno {
 		p.number(d, v)
 	case d.sub == 's' || d.sub == 'S' || d.sub == 'B':
 		var buf [18]byte
-		p.pad(d, strconv.AppendUint(append(buf[:0], "0x"...), v, 16))
+		p.padEarly(d, strconv.AppendUint(append(buf[:0], "0x"...), v, 16))
 	default:
 		if d.sub != 'x' && v != 0 {
 			v = hashPointer(v)
@@ -270,7 +280,7 @@ func (p *printer) str(d directive, addr uint64) errno.Errno {
 		n = room - 1
 	}
 	p.used += n + 1
-	p.pad(d, src[:n])
+	p.padEarly(d, src[:n])
 	return 0
 }
 
@@ -295,7 +305,7 @@ func (p *printer) ip(d directive, addr uint64) errno.Errno {
 		s = appendIPv4(s, [4]byte(ip[:4]), d.sub == 'i')
 	}
 	p.used = min(p.used+len(s)+1, binArgs)
-	p.pad(d, s)
+	p.padEarly(d, s)
 	return 0
 }
 
@@ -326,6 +336,21 @@ func appendIPv6(s []byte, ip [16]byte, colons bool) []byte {
 	return s
 }
 
+// early tells directives that the kernel formats already when it takes the
+// arguments: their field width is lost.
+func (d *directive) early() bool {
+	return d.verb == 'p' && d.sub != 0 && d.sub != 'K' && d.sub != 'x' && d.sub != 's' && d.sub != 'S'
+}
+
+// padEarly is pad, but what was formatted early does not count where the buffer
+// is full.
+func (p *printer) padEarly(d directive, s []byte) {
+	if d.early() && uint64(p.length) >= p.room {
+		return
+	}
+	p.pad(d, s)
+}
+
 // pad writes s in its field.
 func (p *printer) pad(d directive, s []byte) {
 	if !d.left {
@@ -336,12 +361,6 @@ func (p *printer) pad(d directive, s []byte) {
 	}
 	if d.left {
 		p.fill(' ', d.width-len(s))
-	}
-}
-
-func (p *printer) fill(c byte, n int) {
-	for ; n > 0; n-- {
-		p.text(c)
 	}
 }
 

@@ -54,7 +54,7 @@ func trace(c *exec.CPU, f, args []byte) uint64 {
 	if end < 0 {
 		return failure(errno.EINVAL)
 	}
-	out, e := format(c, f[:end], args)
+	out, n, e := format(c, traceLine, f[:end], args)
 	if e != 0 {
 		return failure(e)
 	}
@@ -62,7 +62,7 @@ func trace(c *exec.CPU, f, args []byte) uint64 {
 		line := out[:min(len(out), traceLine-1)]
 		c.Machine.Trace(c.ID, string(bytes.TrimSuffix(line, []byte{'\n'})))
 	}
-	return uint64(len(out))
+	return uint64(n)
 }
 
 // maxConstString bounds the search for the end of a format string, which the
@@ -73,7 +73,7 @@ func snprintf(c *exec.CPU, dst, size, f, args, argsLen uint64) uint64 {
 	if !argsOK(args, argsLen) {
 		return failure(errno.EINVAL)
 	}
-	out, e := format(c, cString(f, maxConstString), mem.Bytes(args, argsLen))
+	out, n, e := format(c, size, cString(f, maxConstString), mem.Bytes(args, argsLen))
 	if e != 0 {
 		return failure(e)
 	}
@@ -81,5 +81,5 @@ func snprintf(c *exec.CPU, dst, size, f, args, argsLen uint64) uint64 {
 		b := mem.Bytes(dst, size)
 		b[copy(b[:size-1], out)] = 0
 	}
-	return uint64(len(out)) + 1
+	return uint64(n) + 1
 }

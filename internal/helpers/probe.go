@@ -12,7 +12,7 @@ var probeHelpers = requireAll(needPerfmon, []helper{
 	fn(uapi.BPF_FUNC_probe_read_kernel, probeKernel, integer, memOut, memSize0, anything).gpl(),
 	fn(uapi.BPF_FUNC_probe_read_kernel_str, probeKernelString, integer, memOut, memSize0, anything).gpl(),
 	fn(uapi.BPF_FUNC_probe_read_user, probeUser, integer, memOut, memSize0, anything).gpl(),
-	fn(uapi.BPF_FUNC_probe_read_user_str, probeUser, integer, memOut, memSize0, anything).gpl(),
+	fn(uapi.BPF_FUNC_probe_read_user_str, probeUserString, integer, memOut, memSize0, anything).gpl(),
 })
 
 // probed returns up to n bytes at addr, as many as belong to one live
@@ -25,19 +25,28 @@ func probed(c *exec.CPU, addr, n uint64) []byte {
 	return mem.Bytes(addr, min(n, block.Addr+block.Size-addr))
 }
 
-// probeKernel copies from the kernel's memory, which is the region: what lies
-// outside faults (bpf_probe_read_kernel).
-func probeKernel(c *exec.CPU, dst, size, addr, _, _ uint64) uint64 {
-	if size == 0 {
-		return 0
+// badAddress is what a read from an address outside of the region fails with:
+// ERANGE where no kernel memory can be, EFAULT where there is none
+// (copy_from_kernel_nofault_allowed).
+func badAddress(c *exec.CPU, addr uint64) errno.Errno {
+	const kernelHalf = 0xffff800000000000
+	if addr < kernelHalf && !c.Machine.Region.Contains(addr, 1) {
+		return errno.ERANGE
 	}
+	return errno.EFAULT
+}
+
+// probeKernel copies from the kernel's memory, which is the region
+// (bpf_probe_read_kernel).
+func probeKernel(c *exec.CPU, dst, size, addr, _, _ uint64) uint64 {
 	out := mem.Bytes(dst, size)
-	if src := probed(c, addr, size); len(src) == len(out) {
+	e := badAddress(c, addr)
+	if src := probed(c, addr, size); len(src) == len(out) && (size != 0 || e != errno.ERANGE) {
 		copy(out, src)
 		return 0
 	}
 	clear(out)
-	return failure(errno.EFAULT)
+	return failure(e)
 }
 
 // probeKernelString returns the length of the copied string with its NUL
@@ -50,7 +59,7 @@ func probeKernelString(c *exec.CPU, dst, size, addr, _, _ uint64) uint64 {
 	n, ok := probeString(c, out, addr)
 	if !ok {
 		clear(out)
-		return failure(errno.EFAULT)
+		return failure(badAddress(c, addr))
 	}
 	return uint64(n)
 }
@@ -72,8 +81,22 @@ func probeString(c *exec.CPU, out []byte, addr uint64) (n int, ok bool) {
 	return n, true
 }
 
+// taskSize is where user addresses end (TASK_SIZE_MAX on x86-64).
+const taskSize = 1<<47 - 4096
+
 // probeUser finds no user memory: a run has none.
-func probeUser(c *exec.CPU, dst, size, _, _, _ uint64) uint64 {
+func probeUser(c *exec.CPU, dst, size, addr, _, _ uint64) uint64 {
+	if size == 0 && addr < taskSize {
+		return 0
+	}
+	clear(mem.Bytes(dst, size))
+	return failure(errno.EFAULT)
+}
+
+func probeUserString(c *exec.CPU, dst, size, _, _, _ uint64) uint64 {
+	if size == 0 {
+		return 0
+	}
 	clear(mem.Bytes(dst, size))
 	return failure(errno.EFAULT)
 }

@@ -131,6 +131,10 @@ func tooSmall(size int, room uint32) error {
 	return errno.Errorf(errno.ENOSPC, "the packet has %d bytes, data_size_out is %d", size, room)
 }
 
+// quiesceEvery is after how many repetitions what others freed meanwhile may go,
+// as bpf_test_timer_continue leaves the read section now and then.
+const quiesceEvery = 1 << 8
+
 // repeated runs the program on what is in run, n times (0: once), and returns
 // the last result and the average time in nanoseconds (bpf_test_run).
 func repeated(p *Program, run any, ctx uint64, n uint32) (retval, duration uint32, err error) {
@@ -143,6 +147,10 @@ func repeated(p *Program, run any, ctx uint64, n uint32) (retval, duration uint3
 	n = max(n, 1)
 	start := m.Clock()
 	for i := range n {
+		if i%quiesceEvery == quiesceEvery-1 {
+			c.Pause()
+			c.Resume()
+		}
 		retval = runOn(c, p.Image, run, ctx)
 		if c.Stopped || p.Stop != nil && p.Stop.Load() && i+1 < n {
 			return 0, 0, errno.Errorf(errno.EINTR, "the test run was interrupted")

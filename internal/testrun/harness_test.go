@@ -40,7 +40,7 @@ func assemble(tb testing.TB, text string) []insn.Instruction {
 }
 
 // seal makes a verified program out of code that the live kernel accepts.
-func seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *prog.Verified {
+func (b *bench) seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *prog.Verified {
 	tb.Helper()
 	caps := desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}
 	raw := &prog.Raw{Insns: code, Info: desc.ProgInfo{Type: pt.Type, ExpectedAttach: at, GPL: true, Caps: caps}}
@@ -58,6 +58,9 @@ func seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Inst
 		switch {
 		case i.IsSubprogCall() || i.IsFuncRef():
 			starts[n+1+int(i.Imm())] = true
+			f.Wide = prog.WideFunc
+		case i.IsWide() && i.Src() == insn.PseudoMapValue:
+			f.Wide, f.Imm64 = prog.WideMapValue, b.value+uint64(uint32(code[n+1].Imm()))
 		case i.IsHelperCall():
 			ctxInR1 = false
 			if f.Helper = pt.Helper(uapi.FuncID(i.Imm()), &raw.Info); f.Helper == nil {
@@ -85,6 +88,40 @@ func seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Inst
 type bench struct {
 	m     *exec.Machine
 	trace []string
+	// value is where the first value of a map with read-only data lies, which a
+	// program loads with "map[fd:0][0]".
+	value uint64
+	live  []*oracle.Map
+}
+
+// constants puts data into a frozen map on both sides, in the place of the one
+// before.
+func (b *bench) constants(t *testing.T, data []byte) {
+	t.Helper()
+	size := (len(data) + 7) &^ 7
+	data = append(bytes.Clone(data), make([]byte, size-len(data))...)
+	live, e := oracle.CreateMap(oracle.MapSpec{Type: uapi.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: uint32(size),
+		MaxEntries: 1, Flags: uapi.BPF_F_RDONLY_PROG})
+	if e != 0 {
+		t.Fatal(e)
+	}
+	t.Cleanup(live.Close)
+	if e := live.Update(make([]byte, 4), data, 0); e != 0 {
+		t.Fatal(e)
+	}
+	if e := live.Freeze(); e != 0 {
+		t.Fatal(e)
+	}
+	b.live = []*oracle.Map{live}
+	if b.value != 0 {
+		b.m.Region.Free(b.value)
+	}
+	addr, err := b.m.Region.Alloc(uint64(size), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(mem.Bytes(addr, uint64(size)), data)
+	b.value = addr
 }
 
 func newBench(tb testing.TB) *bench {
@@ -105,6 +142,9 @@ func newBench(tb testing.TB) *bench {
 	m.Trace = func(_ int, line string) { b.trace = append(b.trace, line) }
 	used := region.Used()
 	tb.Cleanup(func() {
+		if b.value != 0 {
+			region.Free(b.value)
+		}
 		if got := region.Used(); got != used {
 			tb.Errorf("test runs left %d bytes behind", got-used)
 		}
@@ -117,7 +157,7 @@ func newBench(tb testing.TB) *bench {
 
 func (b *bench) compile(tb testing.TB, e exec.Engine, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *testrun.Program {
 	tb.Helper()
-	v, err := rewrite.Run(seal(tb, pt, at, code), rewrite.Options{})
+	v, err := rewrite.Run(b.seal(tb, pt, at, code), rewrite.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -193,7 +233,8 @@ type subject struct {
 func newSubject(t *testing.T, b *bench, typ uapi.ProgType, at uapi.AttachType, flags uint32, text string) *subject {
 	t.Helper()
 	code := assemble(t, text)
-	s := &subject{live: oracle.Load(t, oracle.Prog{Type: typ, Insns: code, ExpectedAttachType: at, Flags: flags, LogLevel: 1})}
+	s := &subject{live: oracle.Load(t, oracle.Prog{Type: typ, Insns: code, ExpectedAttachType: at, Flags: flags, LogLevel: 1,
+		Maps: b.live})}
 	if s.live.Errno != 0 {
 		t.Fatalf("the kernel refuses the program: %v\n%s\n%s", s.live.Errno, text, s.live.Log)
 	}
