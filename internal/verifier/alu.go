@@ -376,6 +376,11 @@ func (v *verifier) pointerArith(in insn.Instruction, from *reg, off *bounds.Scal
 	if err := v.saneOffset(&ptr.Scalar, ptr.off, ptr.typ); err != nil {
 		return err
 	}
+	// The lower half of a pointer's offset is not tracked.
+	unboundHalf(&dst.Scalar)
+	if !swapped {
+		unboundHalf(&ptr.Scalar)
+	}
 	limit := ptrLimit{ptr: &ptr, off: off, dst: dst, swapped: swapped}
 	if why := v.sanitizePointer(&limit); why != sanitized {
 		return v.sanitizeFail(why, swapped)

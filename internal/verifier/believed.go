@@ -1,26 +1,181 @@
 package verifier
 
 import (
+	"fmt"
+	"slices"
+
+	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/prog"
 )
 
-// believed keeps, for the checking interpreter, the states that the walk saved.
+// maxBeliefs bounds how many registers are kept for the checking interpreter. A
+// walk that needs more is not recorded.
+const maxBeliefs = 1 << 21
+
+// believed keeps, for the checking interpreter, what the walk believed of the
+// current frame each time it came to an instruction.
 type believed struct {
-	at map[int32][]*state
+	at    [][]belief
+	maps  []*desc.Map
+	used  int
+	count int
 }
 
-// recordState keeps a copy of a state that was just saved.
-func (v *verifier) recordState(s *state) {
-	if v.believed == nil {
+// belief is one visit to an instruction: the registers that are read later, and
+// the scalars on the stack.
+type belief struct {
+	depth  int
+	global bool // seen while a global function was walked on its own
+	fn     *liveFunc
+	frame  int
+	regs   []namedReg
+	slots  []namedReg
+}
+
+type namedReg struct {
+	n   uint8
+	reg reg
+}
+
+// believe notes the state that the walk has at the current instruction.
+func (v *verifier) believe() {
+	b := v.believed
+	if b == nil || v.cur.speculative {
 		return
 	}
-	if v.believed.at == nil {
-		v.believed.at = make(map[int32][]*state)
+	if b.at == nil {
+		b.at = make([][]belief, len(v.insns))
 	}
-	kept := new(state)
-	v.arena.copyState(kept, s)
-	v.believed.at[s.insn] = append(v.believed.at[s.insn], kept)
+	f := v.cur.top()
+	e := belief{
+		depth: v.cur.depth, global: v.cur.frames[0].subprog != 0,
+		fn: v.live.current(v), frame: int(f.number),
+	}
+	live := v.aux[v.insnIdx].live | bit(insn.RFP)
+	for i := range f.regs {
+		if live>>i&1 != 0 && f.regs[i].typ != notInit {
+			e.regs = append(e.regs, namedReg{uint8(i), f.regs[i]})
+		}
+	}
+	for i := range f.stack {
+		if f.stack[i].isSpilledScalar64() {
+			e.slots = append(e.slots, namedReg{uint8(i), f.stack[i].spill})
+		}
+	}
+	b.at[v.insnIdx] = append(b.at[v.insnIdx], e)
+	if b.count += len(e.regs) + len(e.slots); b.count > maxBeliefs {
+		v.believed = nil
+	}
 }
 
-// Check implements prog.Believed.
-func (b *believed) Check(orig, depth int, m prog.Machine) string { return "" }
+// Check implements prog.Believed: some visit to the instruction must have
+// believed all of the state possible.
+func (b *believed) Check(orig, depth int, m prog.Machine) string {
+	if orig < 0 || orig >= len(b.at) {
+		return fmt.Sprintf("instruction %d is not in the program", orig)
+	}
+	wrong := "the walk never came here at this depth of calls"
+	for _, e := range slices.Backward(b.at[orig]) {
+		base := depth - e.depth
+		if base < 0 || !e.global && base != 0 {
+			continue
+		}
+		if wrong = b.contains(&e, base, orig, m); wrong == "" {
+			return ""
+		}
+	}
+	return wrong
+}
+
+// contains says what of a machine state is outside of a belief. base is the
+// depth at which the belief's outermost frame runs.
+func (b *believed) contains(e *belief, base, orig int, m prog.Machine) string {
+	var groups [insn.NumRegs + maxStack/slotSize]struct {
+		id  uint32
+		val uint64
+	}
+	n := 0
+	check := func(name string, r *reg, val uint64) string {
+		if !b.holds(r, val, base, m) {
+			return fmt.Sprintf("%s is %#x, believed %s", name, val, r.describe())
+		}
+		if r.typ != scalar || r.id == 0 || r.id&addedConst != 0 {
+			return ""
+		}
+		for _, g := range groups[:n] {
+			if g.id == r.id && g.val != val {
+				return fmt.Sprintf("%s is %#x, believed to be a copy of %#x", name, val, g.val)
+			}
+		}
+		groups[n].id, groups[n].val = r.id, val
+		n++
+		return ""
+	}
+	for i := range e.regs {
+		x := &e.regs[i]
+		if wrong := check(fmt.Sprintf("R%d", x.n), &x.reg, m.Reg(insn.Reg(x.n))); wrong != "" {
+			return wrong
+		}
+	}
+	fp := m.FramePointer(base + e.frame)
+	for i := range e.slots {
+		x := &e.slots[i]
+		if !e.fn.liveAt(orig, e.frame, int(x.n)) {
+			continue
+		}
+		off := spiOffset(int(x.n))
+		val := m.Load(fp+uint64(int64(off)), slotSize)
+		if wrong := check(fmt.Sprintf("fp%d", off), &x.reg, val); wrong != "" {
+			return wrong
+		}
+	}
+	return ""
+}
+
+func (r *reg) describe() string {
+	if r.typ == scalar {
+		return r.Scalar.String()
+	}
+	return fmt.Sprintf("%s off %d %s", r.typ, r.off, r.Scalar.String())
+}
+
+// holds says whether a register's value is one that its abstract value allows.
+func (b *believed) holds(r *reg, val uint64, base int, m prog.Machine) bool {
+	if r.typ == scalar {
+		return r.Has(val)
+	}
+	if r.typ&orNull != 0 && val == 0 {
+		return true
+	}
+	meta, data, end := uint64(0), uint64(0), uint64(0)
+	if r.typ.isPacketAny() {
+		meta, data, end = m.Packet()
+	}
+	var from uint64
+	switch r.typ.base() {
+	case ptrStack:
+		from = m.FramePointer(base + int(r.frame))
+	case ptrCtx:
+		from = m.Ctx()
+	case constMapPtr:
+		if int(r.to.mapIdx) > b.used {
+			return val != 0
+		}
+		from = b.maps[r.to.mapIdx-1].Addr
+	case ptrPacketEnd:
+		return val == end
+	case ptrPacketMeta:
+		from = meta
+		end = data
+	case ptrPacket:
+		from = data
+	default:
+		return val != 0
+	}
+	if !r.Has(val - from - uint64(int64(r.off))) {
+		return false
+	}
+	// What was verified of the packet is there.
+	return !r.typ.isPacket() || r.to.num <= 0 || val-uint64(int64(r.off))+uint64(r.to.num) <= end
+}

@@ -106,8 +106,8 @@ func (v *verifier) step(fresh *bool) (end bool, err error) {
 	if v.cur.speculative && aux.nospec {
 		return true, nil
 	}
-	at := v.insnIdx
-	v.live.begin(v, at)
+	v.live.begin(v, v.insnIdx)
+	v.believe()
 	out, err := v.check(fresh)
 	var rejected *Error
 	recoverable := err != nil && errors.As(err, &rejected) && stopsSpeculation(rejected.Errno)

@@ -36,7 +36,8 @@ func (v *verifier) seal() *prog.Verified {
 		}
 		parts.Subprogs = append(parts.Subprogs, p)
 	}
-	if v.believed != nil {
+	if v.believed != nil && v.believed.at != nil {
+		v.believed.maps, v.believed.used = v.maps, v.used
 		parts.States = v.believed
 	}
 	return prog.Seal(v.raw, parts)

@@ -6,6 +6,7 @@ import (
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/verifier/tnum"
 )
 
@@ -51,6 +52,9 @@ func (v *verifier) checkAccess(a access) error {
 	check := accessByType[r.typ.base()]
 	if check == nil || r.typ != r.typ.base() && r.typ.base() != ptrMem {
 		if r.typ.props().sock && r.typ == r.typ.base() {
+			if a.write {
+				return v.fail(errno.EACCES, ReasonType, "R%d cannot write into %s\n", a.reg, r.typ)
+			}
 			return v.unsupported("access to the fields of a socket")
 		}
 		return v.failAccess(&a, r)
@@ -347,8 +351,39 @@ func (v *verifier) accessFlowKeys(a *access) error {
 	return nil
 }
 
-// accessMapPtr: struct bpf_map itself can be read through the kernel's BTF.
-func (v *verifier) accessMapPtr(*access) error {
+// mapStructs are the kernel's structures behind map pointers.
+var mapStructs = map[uapi.MapType]string{
+	uapi.BPF_MAP_TYPE_ARRAY:            "bpf_array",
+	uapi.BPF_MAP_TYPE_PERCPU_ARRAY:     "bpf_array",
+	uapi.BPF_MAP_TYPE_PROG_ARRAY:       "bpf_array",
+	uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY: "bpf_array",
+	uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:    "bpf_array",
+	uapi.BPF_MAP_TYPE_HASH:             "bpf_htab",
+	uapi.BPF_MAP_TYPE_LRU_HASH:         "bpf_htab",
+	uapi.BPF_MAP_TYPE_PERCPU_HASH:      "bpf_htab",
+	uapi.BPF_MAP_TYPE_LRU_PERCPU_HASH:  "bpf_htab",
+	uapi.BPF_MAP_TYPE_HASH_OF_MAPS:     "bpf_htab",
+	uapi.BPF_MAP_TYPE_LPM_TRIE:         "lpm_trie",
+	uapi.BPF_MAP_TYPE_QUEUE:            "bpf_queue_stack",
+	uapi.BPF_MAP_TYPE_STACK:            "bpf_queue_stack",
+	uapi.BPF_MAP_TYPE_RINGBUF:          "bpf_ringbuf_map",
+	uapi.BPF_MAP_TYPE_STACK_TRACE:      "bpf_stack_map",
+}
+
+// accessMapPtr checks access to the map itself (check_ptr_to_map_access). What
+// can be read is a matter of the kernel's BTF.
+func (v *verifier) accessMapPtr(a *access) error {
+	name, ok := mapStructs[v.mapOf(v.reg(a.reg)).Type]
+	switch {
+	case !ok:
+	case !v.priv.leaks:
+		return v.fail(errno.EPERM, ReasonPrivilege,
+			"'struct %s' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN\n", name)
+	case a.off < 0:
+		return v.fail(errno.EACCES, ReasonBounds, "R%d is %s invalid negative access: off=%d\n", a.reg, name, a.off)
+	case a.write:
+		return v.fail(errno.EACCES, ReasonType, "only read from %s is supported\n", name)
+	}
 	return v.unsupported("access to struct bpf_map")
 }
 

@@ -18,13 +18,20 @@ func (a *agreement) report(t testing.TB) {
 
 // ask loads the case in the live kernel.
 func (c *testCase) ask(t testing.TB, level uint32) (errno.Errno, string) {
-	var maps []*oracle.Map
+	return c.askWith(c.liveMaps(t), level)
+}
+
+func (c *testCase) liveMaps(t testing.TB) (maps []*oracle.Map) {
 	for _, n := range c.maps {
 		maps = append(maps, liveMap(t, n))
 	}
+	return maps
+}
+
+func (c *testCase) askWith(maps []*oracle.Map, level uint32) (errno.Errno, string) {
 	p := oracle.LoadProg(oracle.Prog{
 		Type: c.typ, Insns: c.insns, Maps: maps, License: c.license, Flags: c.flags,
-		LogLevel: level, LogSize: 0, ExpectedAttachType: c.attach,
+		LogLevel: level, ExpectedAttachType: c.attach,
 	})
 	defer p.Close()
 	return p.Errno, p.Log

@@ -205,7 +205,6 @@ func (v *verifier) save(head **saved, i int) error {
 	v.arena.copyState(&s.state, cur)
 	s.insn = int32(i)
 	v.enterLoop(s)
-	v.recordState(&s.state)
 
 	cur.parent = s
 	cur.first = int32(i)
