@@ -101,6 +101,9 @@ func (p *parser) one(id ID, sec []byte) (*raw, error) {
 		return nil, p.wrong(r, &complaint{text: fmt.Sprintf("meta_left:%d meta_needed:%d", len(sec), need), brief: true})
 	}
 	r.body = sec[:need]
+	if p.loose {
+		return r, nil
+	}
 	for _, rule := range kinds[k].rules {
 		if c := rule(p, r); c != nil {
 			return nil, p.wrong(r, c)

@@ -54,6 +54,7 @@ type parser struct {
 	logger
 	kernel *Kernel
 	btf    *BTF
+	loose  bool // read what cannot be loaded yet: see Decode
 	hdr    header
 	body   []byte // what follows the header
 	begin  []uint32
