@@ -126,7 +126,7 @@ func (k *Kernel) Task() *Task { return k.root }
 func (k *Kernel) Close() error {
 	k.root.Exit()
 	k.abi.FS.Clear()
-	k.abi.Machine.Synchronize()
+	k.abi.Machine.Barrier()
 	var err error
 	if leaks := k.abi.Registry.Leaks(); len(leaks) > 0 {
 		var b strings.Builder

@@ -13,7 +13,8 @@ import (
 
 // Runner puts packets through one program, one after the other, on one CPU and
 // without allocating: what [Program.Run] does for each packet, for many. It is
-// for one goroutine at a time and holds its CPU until Close.
+// for one goroutine at a time and holds its CPU until Close. Maps may be read and
+// written between runs.
 type Runner struct {
 	prog   *object.Prog
 	runner *testrun.Runner
@@ -36,6 +37,7 @@ func (p *Program) NewRunner() (*Runner, error) {
 	}
 	r := &Runner{prog: prog, runner: runner, cpu: m.Acquire(), stop: new(atomic.Bool)}
 	r.cpu.Limit(-1, r.stop)
+	r.cpu.Pause()
 	return r, nil
 }
 
@@ -43,6 +45,8 @@ func (p *Program) NewRunner() (*Runner, error) {
 // returns its verdict. arrival is the packet's time stamp in nanoseconds, 0 for
 // none. After [Runner.Stop] it fails with EINTR.
 func (r *Runner) Run(packet []byte, arrival uint64) (verdict uint32, err error) {
+	r.cpu.Resume()
+	defer r.cpu.Pause()
 	defer r.violation(&err)
 	verdict, err = r.runner.Run(r.cpu, packet, arrival)
 	if err == nil && r.cpu.Stopped {
@@ -68,13 +72,14 @@ func (r *Runner) Packet() []byte { return r.runner.Packet() }
 // Stop ends a run that is under way, from another goroutine.
 func (r *Runner) Stop() { r.stop.Store(true) }
 
-// Quiesce lets go of the CPU for a moment, so that what programs freed can be
-// used again. Long replays call it now and then.
+// Quiesce lets go of the CPU for a moment, so that others who wait for one get
+// their turn. Long replays call it now and then.
 func (r *Runner) Quiesce() {
 	m := r.cpu.Machine
 	m.Release(r.cpu)
 	r.cpu = m.Acquire()
 	r.cpu.Limit(-1, r.stop)
+	r.cpu.Pause()
 }
 
 // Close gives the CPU and the program back.
