@@ -10,7 +10,9 @@ import (
 
 // clocks gives a machine time, randomness and a place to print to.
 func clocks(m *exec.Machine, c Config) {
-	start := time.Now()
+	// Nobody meets a kernel that booted just now: programs take a time of 0 for
+	// none, and jiffies and the coarse clock do not begin at it.
+	start := time.Now().Add(-time.Second)
 	clock := c.Clock
 	if clock == nil {
 		clock = func() time.Duration { return time.Since(start) }

@@ -3,6 +3,7 @@ package ktype
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -118,7 +119,8 @@ func (e *encoder) array(elem kbtf.ID, n int) kbtf.ID {
 }
 
 // structure sets a structure of the table from its Go type: members are the
-// fields with a btf tag "name" or "name,type".
+// fields with a btf tag "name" or "name,type"; "name:3" is a bit-field of the
+// lowest 3 bits.
 func (e *encoder) structure(name string, typ reflect.Type) {
 	out := kbtf.Type{Kind: kbtf.KindStruct, Name: name, Size: uint32(typ.Size())}
 	for i := range typ.NumField() {
@@ -128,7 +130,10 @@ func (e *encoder) structure(name string, typ reflect.Type) {
 			continue
 		}
 		member, ctype, _ := strings.Cut(tag, ",")
-		out.Members = append(out.Members, kbtf.Member{Name: member, Type: e.member(f.Type, ctype), Offset: uint32(8 * f.Offset)})
+		member, width, _ := strings.Cut(member, ":")
+		bits, _ := strconv.Atoi(width) // 0 without
+		out.KindFlag = out.KindFlag || bits != 0
+		out.Members = append(out.Members, kbtf.Member{Name: member, Type: e.member(f.Type, ctype), Offset: uint32(8 * f.Offset), Bits: uint32(bits)})
 	}
 	if in, ok := inner[name]; ok {
 		e.nest(&out, in.prefix, in.member, in.name)

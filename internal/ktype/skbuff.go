@@ -38,7 +38,7 @@ type SKBuff struct {
 	InnerMacHeader     uint16 `btf:"inner_mac_header"`
 	InnerNetworkHeader uint16 `btf:"inner_network_header"`
 	InnerTransportHead uint16 `btf:"inner_transport_header"`
-	PktType            uint8  `btf:"pkt_type"`
+	PktType            uint8  `btf:"pkt_type:3"`
 	IPSummed           uint8  `btf:"ip_summed"`
 	CsumLevel          uint8  `btf:"csum_level"`
 	CsumCompleteSW     uint8  `btf:"csum_complete_sw"`

@@ -65,6 +65,7 @@ func (s *Spec) desc(addr uint64) desc.Map {
 		Type: s.Type, Name: s.Name,
 		KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries, Flags: s.Flags,
 		Addr:          addr,
+		HasBTF:        s.BTFValueTypeID != 0,
 		SpinLockOff:   s.SpinLockOff(),
 		TimerOff:      -1,
 		ReadOnlyProg:  s.Flags&uapi.BPF_F_RDONLY_PROG != 0,
