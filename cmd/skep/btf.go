@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skep-ebpf/skep/internal/btfdump"
 )
 
 func (a *app) btfCommand() *cobra.Command {
@@ -33,4 +38,37 @@ func (a *app) btfCommand() *cobra.Command {
 	})
 }
 
-func (a *app) btfDump(file, format string) error { return fmt.Errorf("%s %s", file, format) }
+func (a *app) btfDump(file, format string) error {
+	if format != "raw" && format != "c" {
+		return fmt.Errorf("unrecognized format specifier: '%s', possible values: raw, c", format)
+	}
+	if format == "c" && a.json {
+		return fmt.Errorf("JSON output for C-syntax dump is not supported")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	raw, err := btfdump.Read(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	switch {
+	case format == "c":
+		return btfdump.DumpC(a.out, raw)
+	case a.pretty:
+		var b bytes.Buffer
+		if err := btfdump.DumpRawJSON(&b, raw); err != nil {
+			return err
+		}
+		return a.print(json.RawMessage(b.Bytes()))
+	case a.json:
+		if err := btfdump.DumpRawJSON(a.out, raw); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(a.out)
+		return err
+	}
+	return btfdump.DumpRaw(a.out, raw)
+}

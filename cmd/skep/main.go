@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,7 @@ func command(args []string) int {
 		return exitInterrupted
 	}
 	if !errors.Is(err, errReported) {
+		a.json = wantsJSON(args)
 		a.fail(err)
 	}
 	return exitError
@@ -84,7 +86,6 @@ verdicts and log) and runs them in user space, as an ordinary user.`,
 		return showHelp(cmd, args)
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		a.lookForJSON(cmd)
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.runCommand(), a.verifyCommand(), a.progCommand(), a.mapCommand(), a.btfCommand(),
@@ -92,9 +93,12 @@ verdicts and log) and runs them in user space, as an ordinary user.`,
 	return root
 }
 
-// lookForJSON notices -j and -p where parsing the flags failed later on.
-func (a *app) lookForJSON(cmd *cobra.Command) {
-	a.json = a.json || a.pretty || cmd.Flags().Changed("json")
+// wantsJSON looks for -j and -p before cobra does, so that mistakes in the
+// command line are told in JSON too.
+func wantsJSON(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		return slices.Contains([]string{"-j", "--json", "-p", "--pretty"}, arg)
+	})
 }
 
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -109,7 +113,7 @@ func group(use, short string, sub ...*cobra.Command) *cobra.Command {
 // fail tells the user of an error: as bpftool does, on standard output with
 // --json.
 func (a *app) fail(err error) {
-	if a.json || a.pretty {
+	if a.json {
 		a.print(map[string]string{"error": err.Error()})
 		return
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skep-ebpf/skep"
+	"github.com/skep-ebpf/skep/internal/btfdump"
 )
 
 func (a *app) mapCommand() *cobra.Command {
@@ -50,10 +53,23 @@ func (a *app) mapDump(ref reference) error {
 		return err
 	}
 	d := readMap(m, mapReading{limit: -1})
-	if a.json {
-		return a.print(d.dumped())
+	switch {
+	case a.pretty:
+		var b bytes.Buffer
+		if err := btfdump.MapJSON(&b, d.types(), d.elements()); err != nil {
+			return err
+		}
+		return a.print(json.RawMessage(b.Bytes()))
+	case a.json:
+		if err := btfdump.MapJSON(a.out, d.types(), d.elements()); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(a.out)
+		return err
+	case d.types() != nil && len(d.elems) > 0:
+		return btfdump.FormatMap(a.out, *d.types(), d.elements())
 	}
-	d.printDump(a)
+	d.printBytes(a)
 	return nil
 }
 
@@ -75,15 +91,8 @@ func pickMap(coll *skep.Collection, ref reference) (*skep.Map, error) {
 	return nil, fmt.Errorf("%s has no map %q; it has %s", ref.object, ref.name, list)
 }
 
-// printDump prints elements as bpftool does: as pretty JSON where BTF is there,
-// in bytes where not.
-func (d *mapDump) printDump(a *app) {
-	if d.Value != nil && len(d.elems) > 0 {
-		pretty := *a
-		pretty.pretty = true
-		pretty.print(d.formatted())
-		return
-	}
+// printBytes prints elements without BTF as bpftool does.
+func (d *mapDump) printBytes(a *app) {
 	for _, e := range d.elems {
 		fmt.Fprintf(a.out, "key: % x ", e.key)
 		if !d.PerCPU() {

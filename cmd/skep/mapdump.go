@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/skep-ebpf/skep"
+	"github.com/skep-ebpf/skep/internal/btfdump"
 )
 
 // mapDump is the contents of a map.
@@ -152,49 +152,47 @@ func mapOrder(names []string) []string {
 func (d *mapDump) formatted() []elemJSON {
 	out := []elemJSON{}
 	for _, e := range d.elems {
-		out = append(out, d.elem(e, d.render))
+		out = append(out, d.elem(e))
 	}
 	return out
 }
 
-// dumped are the elements as `bpftool map dump -j` prints them: in bytes, and
-// formatted besides where there is BTF.
-func (d *mapDump) dumped() []elemJSON {
-	out := []elemJSON{}
-	for _, e := range d.elems {
-		j := d.elem(e, func(_ btf.Type, b []byte) json.RawMessage { return rawJSON(b) })
-		if d.Value != nil {
-			f := d.elem(e, d.render)
-			j.Formatted = &f
-		}
-		out = append(out, j)
-	}
-	return out
-}
-
-func (d *mapDump) elem(e elem, render func(btf.Type, []byte) json.RawMessage) (j elemJSON) {
-	if e.key != nil {
-		j.Key = render(d.Key, e.key)
+func (d *mapDump) elem(e elem) (j elemJSON) {
+	if e.key != nil && !isData(d.Map) {
+		j.Key = valueJSON(d.Key, e.key)
 	}
 	if !d.PerCPU() {
-		j.Value = render(d.Value, e.values[0])
+		j.Value = valueJSON(d.Value, e.values[0])
 		return j
 	}
 	for cpu, v := range e.values {
-		j.Values = append(j.Values, cpuValueJSON{cpu, render(d.Value, v)})
+		j.Values = append(j.Values, cpuValueJSON{cpu, valueJSON(d.Value, v)})
 	}
 	return j
 }
 
-func (d *mapDump) render(t btf.Type, b []byte) json.RawMessage {
-	if t == nil {
-		return rawJSON(b)
+// elements are the elements for btfdump.
+func (d *mapDump) elements() []btfdump.Element {
+	var out []btfdump.Element
+	for _, e := range d.elems {
+		b := btfdump.Element{Key: e.key, Value: e.values[0]}
+		if d.PerCPU() {
+			b.PerCPU = e.values
+		}
+		out = append(out, b)
 	}
-	return valueJSON(t, b)
+	return out
 }
 
-// rawJSON is bytes in bpftool's form.
-func rawJSON(b []byte) json.RawMessage {
-	j, _ := json.Marshal(hexBytes(b))
-	return j
+// types are the types of the map's elements, nil without BTF. The key of a data
+// section says nothing.
+func (d *mapDump) types() *btfdump.Types {
+	if d.Value == nil {
+		return nil
+	}
+	t := &btfdump.Types{Key: d.Key, Value: d.Value}
+	if isData(d.Map) {
+		t.Key = nil
+	}
+	return t
 }

@@ -74,7 +74,7 @@ func (r *report) object(l *loaded) error {
 	if err != nil {
 		return err
 	}
-	r.insns, r.mapIDs = len(info.Xlated), info.MapIDs
+	r.insns, r.mapIDs = l.coll.Declared[l.prog.Name].Insns, info.MapIDs
 	return nil
 }
 

@@ -96,13 +96,12 @@ func (r *report) json(o *runOptions) *runJSON {
 	return j
 }
 
-// elemJSON is an element of a map in bpftool's JSON: formatted by BTF, or in
-// bytes.
+// elemJSON is an element of a map, in the form of the "formatted" part of
+// bpftool's JSON.
 type elemJSON struct {
-	Key       json.RawMessage `json:"key,omitempty"`
-	Value     json.RawMessage `json:"value,omitempty"`
-	Values    []cpuValueJSON  `json:"values,omitempty"`
-	Formatted *elemJSON       `json:"formatted,omitempty"`
+	Key    json.RawMessage `json:"key,omitempty"`
+	Value  json.RawMessage `json:"value,omitempty"`
+	Values []cpuValueJSON  `json:"values,omitempty"`
 }
 
 type cpuValueJSON struct {

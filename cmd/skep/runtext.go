@@ -122,7 +122,7 @@ func (d *mapDump) print(w io.Writer) {
 	width := 0
 	for i, e := range d.elems {
 		if e.key != nil {
-			keys[i] = text(d.Key, e.key)
+			keys[i] = valueText(d.Key, e.key)
 		}
 		width = max(width, len(keys[i]))
 	}
@@ -133,7 +133,7 @@ func (d *mapDump) print(w io.Writer) {
 			if len(e.values) > 1 {
 				on = fmt.Sprintf("cpu %d  ", cpu)
 			}
-			fmt.Fprintf(w, "  %-*s  %s%s\n", min(width, widest), keys[i], on, text(d.Value, v))
+			fmt.Fprintf(w, "  %-*s  %s%s\n", min(width, widest), keys[i], on, valueText(d.Value, v))
 		}
 	}
 	if d.zero > 0 && d.zero < d.total {
@@ -170,16 +170,8 @@ func (d *mapDump) printVariables(w io.Writer, data []byte) {
 		if !ok || int(v.Offset)+int(v.Size) > len(data) {
 			continue
 		}
-		fmt.Fprintf(w, "  %-*s  %s\n", width, variable.Name, text(variable.Type, data[v.Offset:v.Offset+v.Size]))
+		fmt.Fprintf(w, "  %-*s  %s\n", width, variable.Name, valueText(variable.Type, data[v.Offset:v.Offset+v.Size]))
 	}
-}
-
-// text is a value as BTF describes it, or else its bytes.
-func text(t btf.Type, b []byte) string {
-	if t == nil {
-		return fmt.Sprintf("% x", b)
-	}
-	return valueText(t, b)
 }
 
 func (r *report) printEvents(w io.Writer) {

@@ -1,36 +1,125 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/skep-ebpf/skep/internal/btfdump"
 )
 
-func u64(b []byte) uint64 {
-	var w [8]byte
-	copy(w[:], b)
-	return binary.LittleEndian.Uint64(w[:])
+// valueJSON is a value as BTF describes it, or else its bytes, in bpftool's
+// JSON.
+func valueJSON(t btf.Type, b []byte) json.RawMessage {
+	if t != nil {
+		if j, err := btfdump.JSON(t, b); err == nil {
+			return j
+		}
+	}
+	j, _ := json.Marshal(hexBytes(b))
+	return j
 }
 
+// valueText is a value on one line of paper: {packets: 3, addr: 0a 14 00 01}.
 func valueText(t btf.Type, b []byte) string {
-	switch t := btf.UnderlyingType(t).(type) {
-	case *btf.Int:
-		return fmt.Sprint(u64(b))
-	case *btf.Struct:
-		var parts []string
-		for _, m := range t.Members {
-			n, _ := btf.Sizeof(m.Type)
-			parts = append(parts, m.Name+": "+valueText(m.Type, b[m.Offset.Bytes():][:n]))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
+	if t == nil {
+		return fmt.Sprintf("% x", b)
+	}
+	var out strings.Builder
+	if writeValue(&out, t, b, 0) {
+		return out.String()
 	}
 	return fmt.Sprintf("% x", b)
 }
 
-func valueJSON(t btf.Type, b []byte) json.RawMessage {
-	j, _ := json.Marshal(valueText(t, b))
-	return j
+// maxNesting bounds how deep valueText looks into types.
+const maxNesting = 16
+
+// writeValue reports false where data and type do not go together.
+func writeValue(out *strings.Builder, t btf.Type, b []byte, depth int) bool {
+	if depth > maxNesting {
+		return false
+	}
+	size, err := btf.Sizeof(t)
+	if err != nil || size > len(b) {
+		return false
+	}
+	b = b[:size]
+	if a, ok := btf.As[*btf.Array](t); ok {
+		return writeArray(out, a, b, depth)
+	}
+	if s, ok := btf.As[*btf.Struct](t); ok && !hasBitfields(s) {
+		return writeStruct(out, s, b, depth)
+	}
+	if v, ok := t.(*btf.Var); ok {
+		return writeValue(out, v.Type, b, depth+1)
+	}
+	j, err := btfdump.JSON(t, b)
+	if err != nil {
+		return false
+	}
+	var text string
+	if json.Unmarshal(j, &text) == nil {
+		out.WriteString(text)
+	} else {
+		out.Write(j)
+	}
+	return true
+}
+
+func hasBitfields(s *btf.Struct) bool {
+	for _, m := range s.Members {
+		if m.BitfieldSize != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func writeStruct(out *strings.Builder, s *btf.Struct, b []byte, depth int) bool {
+	out.WriteByte('{')
+	for i, m := range s.Members {
+		if i > 0 {
+			out.WriteString(", ")
+		}
+		if m.Name != "" {
+			out.WriteString(m.Name + ": ")
+		}
+		at := int(m.Offset.Bytes())
+		if at > len(b) || !writeValue(out, m.Type, b[at:], depth+1) {
+			return false
+		}
+	}
+	out.WriteByte('}')
+	return true
+}
+
+// writeArray shows bytes in hexadecimal, text as text, and other elements one
+// after the other.
+func writeArray(out *strings.Builder, a *btf.Array, b []byte, depth int) bool {
+	if j, err := btfdump.JSON(a, b); err == nil && len(j) > 0 && j[0] == '"' {
+		out.Write(j)
+		return true
+	}
+	if elem, ok := btf.As[*btf.Int](a.Type); ok && elem.Size == 1 && elem.Encoding != btf.Bool {
+		fmt.Fprintf(out, "% x", b)
+		return true
+	}
+	size, err := btf.Sizeof(a.Type)
+	if err != nil {
+		return false
+	}
+	out.WriteByte('[')
+	for i := range int(a.Nelems) {
+		if i > 0 {
+			out.WriteByte(' ')
+		}
+		if !writeValue(out, a.Type, b[i*size:], depth+1) {
+			return false
+		}
+	}
+	out.WriteByte(']')
+	return true
 }

@@ -73,7 +73,7 @@ The exit status is 0 when every program got a verdict, whatever it was.`,
 
 func needObject(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("which object? %s", cmd.UseLine())
+		return fmt.Errorf("which object? %s %s", cmd.Parent().CommandPath(), cmd.Use)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (a *app) version() error {
 		version = b.Main.Version
 	}
 	platform := runtime.GOOS + "/" + runtime.GOARCH
-	if a.json || a.pretty {
+	if a.json {
 		return a.print(struct {
 			Version  string   `json:"version"`
 			Linux    string   `json:"linux"`

@@ -38,7 +38,8 @@ func JSON(t btf.Type, data []byte) (json.RawMessage, error) {
 	if err := d.dump(t, data); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), d.out.Flush()
+	err := d.out.Flush()
+	return out.Bytes(), err
 }
 
 const (

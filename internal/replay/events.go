@@ -18,7 +18,8 @@ type source struct {
 	name    string
 	events  *skep.Events
 	keep    func(skep.Event)
-	records []skep.Event
+	packet  int // the one that was run last
+	records []Event
 }
 
 func openSources(all map[string]*skep.Map) ([]*source, error) {
@@ -36,7 +37,7 @@ func openSources(all map[string]*skep.Map) ([]*source, error) {
 		s := &source{name: name, events: e}
 		s.keep = func(e skep.Event) {
 			e.Data = bytes.Clone(e.Data)
-			s.records = append(s.records, e)
+			s.records = append(s.records, Event{e, s.name, s.packet})
 		}
 		out = append(out, s)
 	}
@@ -49,16 +50,19 @@ func closeSources(list []*source) {
 	}
 }
 
-// drain takes what is there, so that the program finds room.
-func (s *source) drain() { s.events.Read(s.keep) }
+// drain takes what a packet left, so that the program finds room.
+func (s *source) drain(packet int) {
+	s.packet = packet
+	s.events.Read(s.keep)
+}
 
-func (s *source) deliver(packet int, to func(Event) error) error {
+func (s *source) deliver(to func(Event) error) error {
 	defer func() { s.records = s.records[:0] }()
 	if to == nil {
 		return nil
 	}
 	for _, e := range s.records {
-		if err := to(Event{Event: e, Map: s.name, Packet: packet}); err != nil {
+		if err := to(e); err != nil {
 			return err
 		}
 	}

@@ -32,14 +32,6 @@ type record struct {
 	refused  error // why it has no Ethernet form
 }
 
-// last is the number of the last packet, 0 without packets.
-func (b *batch) last() int {
-	if len(b.packets) == 0 {
-		return 0
-	}
-	return b.packets[len(b.packets)-1].number
-}
-
 // A batch is long enough to make little of what it costs to hand over, and short
 // enough for ring buffers of the usual sizes.
 const (

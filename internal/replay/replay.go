@@ -45,7 +45,7 @@ type Packet struct {
 type Event struct {
 	skep.Event
 	Map    string
-	Packet int // after which packet it was read
+	Packet int // of which packet it came
 }
 
 // Clock gives a kernel the time of the packet that is being run, in time since
@@ -152,7 +152,7 @@ func (l *loop) batch(b *batch) error {
 	}
 	l.end()
 	l.runner.Quiesce()
-	return l.deliver(b.last())
+	return l.deliver()
 }
 
 func (l *loop) begin() { l.started = time.Now() }
@@ -174,8 +174,10 @@ func (l *loop) one(p *record, data []byte) error {
 	row := l.row(ret, len(data))
 	row.Packets++
 	row.Bytes += uint64(len(data))
+	l.stats.Packets++
+	l.stats.Bytes += uint64(len(data))
 	for _, s := range l.sources {
-		s.drain()
+		s.drain(p.number)
 	}
 	if l.Packet == nil {
 		return nil
@@ -187,7 +189,7 @@ func (l *loop) one(p *record, data []byte) error {
 	}); err != nil {
 		return err
 	}
-	return l.deliver(p.number)
+	return l.deliver()
 }
 
 // failed sorts out packets that no program can be run on.
@@ -229,11 +231,11 @@ func (l *loop) row(ret uint32, length int) *Row {
 	return r
 }
 
-// deliver hands over the events that came up to a packet.
-func (l *loop) deliver(packet int) error {
+// deliver hands over the events that were read.
+func (l *loop) deliver() error {
 	for _, s := range l.sources {
 		l.stats.Events += len(s.records)
-		if err := s.deliver(packet, l.Event); err != nil {
+		if err := s.deliver(l.Event); err != nil {
 			return err
 		}
 	}

@@ -95,14 +95,9 @@ func (s *Stats) refuse(reason string) {
 	s.NotRun[i].Packets++
 }
 
-// sort puts the most frequent verdicts first and sums up.
+// sort puts the most frequent verdicts first.
 func (s *Stats) sort() {
 	slices.SortFunc(s.Rows, func(a, b *Row) int {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Value, b.Value))
 	})
-	s.Packets, s.Bytes = 0, 0
-	for _, r := range s.Rows {
-		s.Packets += r.Packets
-		s.Bytes += r.Bytes
-	}
 }
