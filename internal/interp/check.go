@@ -135,8 +135,8 @@ func (w *walk) run() uint64 {
 		}
 		last = int(fact.Orig)
 		i := w.img.v.Insns[w.at]
-		if i.IsExit() || i.IsCall() || i.Op() == insn.OpcodeTailCall {
-			last = -1
+		if i.IsExit() || i.IsSubprogCall() || i.Op() == insn.OpcodeTailCall {
+			last = -1 // another function; a helper's call may stand inside of a patch
 		}
 		w.step(i, fact)
 	}

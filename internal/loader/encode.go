@@ -138,8 +138,6 @@ func (l *linker) kconfig(ins *asm.Instruction, fn string, inFn int) error {
 	return fmt.Errorf("extern %s is not in %s", sym.name, kconfigSection)
 }
 
-const kconfigSection = ".kconfig"
-
 // encode writes an instruction. Helper calls are encoded here because the
 // library's encoding of them depends on the host.
 func encode(out *bytes.Buffer, ins asm.Instruction) error {

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
@@ -26,13 +25,8 @@ type place struct {
 type symbol struct{ name string }
 
 // readExterns collects them.
-func readExterns(data []byte) (externs, error) {
+func readExterns(f *elf.File) (externs, error) {
 	x := externs{funcs: map[string]place{}, refs: map[place]symbol{}, weak: map[string]bool{}}
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return x, fmt.Errorf("not a sound ELF object: %w", err)
-	}
-	defer f.Close()
 	syms, err := f.Symbols()
 	if err != nil {
 		return x, nil // no symbols, no externs

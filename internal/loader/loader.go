@@ -65,17 +65,23 @@ func Read(name string, data []byte) (o *Object, err error) {
 			o, err = nil, fmt.Errorf("not a sound ELF object: %v", r)
 		}
 	}()
-	if err := checkELF(data); err != nil {
+	f, err := openELF(data)
+	if err != nil {
 		return nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	defer f.Close()
+	o = &Object{Name: name}
+	if o.externs, err = readExterns(f); err != nil {
+		return nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adapt(data, f)))
 	if err != nil {
 		return nil, fmt.Errorf("reading the ELF object: %w", err)
 	}
-	o = &Object{Name: name, Spec: spec}
-	if o.externs, err = readExterns(data); err != nil {
+	if err := addKconfig(spec); err != nil {
 		return nil, err
 	}
+	o.Spec = spec
 	for name := range spec.Maps {
 		o.Maps = append(o.Maps, name)
 	}
@@ -84,22 +90,24 @@ func Read(name string, data []byte) (o *Object, err error) {
 	return o, nil
 }
 
-func checkELF(data []byte) error {
+// openELF reads the headers of an object and checks that it is for BPF.
+func openELF(data []byte) (*elf.File, error) {
 	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) {
-		return fmt.Errorf("not an ELF object (compile with clang -target bpf)")
+		return nil, fmt.Errorf("not an ELF object (compile with clang -target bpf)")
 	}
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
-		return fmt.Errorf("not a sound ELF object: %w", err)
+		return nil, fmt.Errorf("not a sound ELF object: %w", err)
 	}
-	defer f.Close()
-	if f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE {
-		return fmt.Errorf("an object for %v, not for BPF (compile with clang -target bpf)", f.Machine)
+	switch {
+	case f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE:
+		return nil, fmt.Errorf("an object for %v, not for BPF (compile with clang -target bpf)", f.Machine)
+	case f.Data != elf.ELFDATA2LSB:
+		return nil, fmt.Errorf("a big-endian object; skep runs little-endian programs (clang -target bpfel)")
+	case f.Class != elf.ELFCLASS64:
+		return nil, fmt.Errorf("a 32-bit object; BPF objects have 64 bits")
 	}
-	if f.Data != elf.ELFDATA2LSB {
-		return fmt.Errorf("a big-endian object; skep runs little-endian programs (clang -target bpfel)")
-	}
-	return nil
+	return f, nil
 }
 
 // programOrder is the order in which the functions stand in the file, so that
