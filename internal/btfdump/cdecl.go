@@ -94,11 +94,7 @@ func (c *cWriter) padding(from, to, align uint64, inBits bool, level int) {
 		}
 		from = next
 	}
-	if to-from > maxPadding*pad.bits {
-		c.fail("a structure has too large a hole")
-		return
-	}
-	for ; to-from >= pad.bits; from += pad.bits {
+	for ; to-from >= pad.bits && c.err == nil; from += pad.bits {
 		c.pad(pad.name, pad.bits, level)
 	}
 	if rest := to - from; rest > 0 {
@@ -110,10 +106,10 @@ func (c *cWriter) padding(from, to, align uint64, inBits bool, level int) {
 	}
 }
 
-// maxPadding bounds how many fields a hole is filled with.
-const maxPadding = 1 << 20
-
 func (c *cWriter) pad(name string, bits uint64, level int) {
+	if c.steps++; c.steps > maxSteps {
+		c.fail("the structures have too large holes")
+	}
 	c.printf("\n%s%s: %d;", indent(level), name, bits)
 }
 

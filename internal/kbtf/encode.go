@@ -75,6 +75,9 @@ func (b *Builder) encode(out []byte, t *Type) []byte {
 	case KindDeclTag:
 		words(uint32(t.Component))
 	}
+	if kinds[t.Kind].entry == 0 {
+		return out
+	}
 	for _, m := range t.Members {
 		switch {
 		case t.Kind == KindFuncProto:
@@ -98,9 +101,12 @@ func (b *Builder) encode(out []byte, t *Type) []byte {
 
 // info is the type's second word: kind, flag and number of entries.
 func (t *Type) info() uint32 {
-	n := len(t.Members) + len(t.Values)
-	if t.Kind == KindFunc {
+	n := 0
+	switch {
+	case t.Kind == KindFunc:
 		n = int(t.Linkage)
+	case kinds[t.Kind].entry > 0:
+		n = len(t.Members) + len(t.Values)
 	}
 	if n > maxVlen {
 		panic(fmt.Sprintf("kbtf: %v %s has %d entries", t.Kind, t.Name, n))
