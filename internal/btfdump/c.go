@@ -123,7 +123,7 @@ func (c *cWriter) descend() bool {
 
 const (
 	maxNesting = 1000
-	maxSteps   = 1 << 24
+	maxSteps   = 1 << 23
 )
 
 // order appends to the queue what must be defined for a type, the needed first.

@@ -97,7 +97,7 @@ func (c *cWriter) padding(from, to, align uint64, inBits bool, level int) {
 	for ; to-from >= pad.bits && c.err == nil; from += pad.bits {
 		c.pad(pad.name, pad.bits, level)
 	}
-	if rest := to - from; rest > 0 {
+	if rest := to - from; rest > 0 && c.err == nil {
 		i := len(pads) - 1
 		for pads[i].bits < rest {
 			i--

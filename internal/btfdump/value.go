@@ -46,7 +46,7 @@ const (
 	// maxDepth bounds how deeply types are nested, maxValues how many values are
 	// printed: unions and empty structures make many of few bytes.
 	maxDepth  = 64
-	maxValues = 1 << 22
+	maxValues = 1 << 21
 )
 
 var (
