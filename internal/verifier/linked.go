@@ -130,6 +130,10 @@ func (s *state) spread(known *reg, g *group) {
 		if r.typ != scalar || r == known || r.group() != known.group() {
 			continue
 		}
+		// Sums in 32 and in 64 bits tell nothing of each other.
+		if a, b := r.id&addedConst, known.id&addedConst; a != 0 && b != 0 && a != b {
+			continue
+		}
 		at := r.zextAt
 		if r.id&addedConst == 0 && known.id&addedConst == 0 || r.off == known.off {
 			*r = *known
@@ -140,7 +144,7 @@ func (s *state) spread(known *reg, g *group) {
 			r.off, r.id, r.zextAt = off, id, at
 			d := bounds.Const(uint64(int64(off) - int64(known.off)))
 			r.Scalar = bounds.Apply(bounds.Add, bounds.W64, r.Scalar, d)
-			if known.id&addedConst32 != 0 {
+			if (known.id|id)&addedConst32 != 0 {
 				r.ZeroExtend()
 			}
 		}
