@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skep-ebpf/skep"
-	"github.com/skep-ebpf/skep/internal/replay"
 )
 
 // TestLikeTheKernel runs each example over each Ethernet capture in the live
@@ -23,7 +21,6 @@ import (
 // and errno of each packet, and all maps and events at the end, are the same.
 func TestLikeTheKernel(t *testing.T) {
 	needOracle(t)
-	oneCPU(t)
 	for _, run := range exampleRuns {
 		name := run.program
 		if run.rules != "" {
@@ -35,6 +32,7 @@ func TestLikeTheKernel(t *testing.T) {
 				continue
 			}
 			t.Run(name+"/"+file, func(t *testing.T) {
+				oneCPU(t)
 				theirs := loadExample(t, run.object, run.rules)
 				ours := loadOurs(t, skep.Interpreter, run.object, run.rules)
 				comparePackets(t, theirs.Programs[run.program], ours.Programs[run.program], c)
@@ -44,8 +42,8 @@ func TestLikeTheKernel(t *testing.T) {
 	}
 }
 
-// oneCPU keeps the test on one CPU of the machine, as skep has one: per-CPU
-// values and the free lists of LRU maps are then of one CPU.
+// oneCPU keeps the test's goroutine on one CPU of the machine, as skep has one:
+// per-CPU values and the free lists of LRU maps are then of one CPU.
 func oneCPU(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -53,7 +51,7 @@ func oneCPU(t *testing.T) {
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		t.Fatal(err)
 	}
-	for cpu := range 8 * len(before) * 8 {
+	for cpu := range 64 * len(before) {
 		if before.IsSet(cpu) {
 			one.Set(cpu)
 			break
@@ -67,36 +65,6 @@ func oneCPU(t *testing.T) {
 			runtime.UnlockOSThread()
 		}
 	})
-}
-
-// loadOurs loads an example into a skep kernel with one CPU.
-func loadOurs(t *testing.T, engine *skep.Engine, object, rules string) *skep.Collection {
-	t.Helper()
-	k, err := skep.New(skep.Config{CPUs: 1, Engine: engine})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	collection, err := k.LoadFile(object, nil)
-	if err != nil {
-		t.Fatalf("%+v", err)
-	}
-	if rules == "" {
-		return collection
-	}
-	f, err := os.Open(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := replay.Fill(collection.Maps, f); err != nil {
-		t.Fatal(err)
-	}
-	return collection
 }
 
 // comparePackets runs each packet on both sides.
@@ -133,10 +101,6 @@ func comparePackets(t *testing.T, theirs *ebpf.Program, ours *skep.Program, c ca
 		t.Error("no packet was run")
 	}
 }
-
-// contents are the elements of a map: key to value. A per-CPU value is that of
-// all CPUs that have one, of which there is one.
-type contents map[string]string
 
 func compareMaps(t *testing.T, theirs *ebpf.Collection, ours *skep.Collection) {
 	t.Helper()
@@ -201,17 +165,6 @@ func used(values [][]byte) string {
 		}
 	}
 	return string(values[0])
-}
-
-func ourContents(m *skep.Map) contents {
-	out := contents{}
-	for key, value := range m.All() {
-		if m.PerCPU() {
-			value = m.CPUValues(value)[0]
-		}
-		out[string(key)] = string(value)
-	}
-	return out
 }
 
 // compareEvents reads what is left in a ring buffer: nobody read it before, so

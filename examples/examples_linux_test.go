@@ -52,17 +52,6 @@ func fitsTestRun(p *ebpf.Program, packet []byte) bool {
 	return len(packet) >= smallest && len(packet) <= maxTestRunSKB
 }
 
-var exampleRuns = []struct {
-	object, program string
-	rules           string
-}{
-	{object: "firewall/firewall.o", program: "firewall"},
-	{object: "firewall/firewall.o", program: "firewall", rules: "firewall/rules.json"},
-	{object: "classifier/classifier.o", program: "classify"},
-	{object: "classifier/classifier.o", program: "remark"},
-	{object: "loadbalancer/loadbalancer.o", program: "loadbalancer"},
-}
-
 // A verdict is what one packet came to.
 type verdict struct {
 	in, out []byte

@@ -335,15 +335,13 @@ static __noinline bool take_token(const struct address *source, __u64 now)
 	return true;
 }
 
-static __always_inline void report(const struct packet *p, enum reason reason)
+/*
+ * A function of its own, so that struct event is in the object's BTF: that is
+ * how readers of the ring buffer know what is in it.
+ */
+static __noinline void describe(struct event *event, const struct packet *p,
+				__u8 reason)
 {
-	struct event *event;
-
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		__sync_fetch_and_add(&events_lost, 1);
-		return;
-	}
 	event->source = p->source;
 	event->destination = p->destination;
 	event->source_port = p->source_port;
@@ -354,6 +352,18 @@ static __always_inline void report(const struct packet *p, enum reason reason)
 	event->fragment = p->fragment != 0;
 	event->bytes = p->bytes;
 	event->rule = p->rule;
+}
+
+static __always_inline void report(const struct packet *p, enum reason reason)
+{
+	struct event *event;
+
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		__sync_fetch_and_add(&events_lost, 1);
+		return;
+	}
+	describe(event, p, reason);
 	bpf_ringbuf_submit(event, 0);
 }
 
