@@ -35,9 +35,16 @@ type ProgType struct {
 	NeedsNetAdmin, NeedsPerfmon bool
 	// Unprivileged types may be loaded without CAP_BPF where the system allows.
 	Unprivileged bool
+	// Sockets are the layouts of what pointers to sockets point to; nil: programs
+	// of this type have none.
+	Sockets *Sockets
 	// Prologue code, put before the first instruction (gen_prologue).
 	Prologue func(p *patch.Patch, info *ProgInfo)
 }
+
+// Sockets are layouts of sockets as programs see them, by the type of pointer:
+// PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK.
+type Sockets struct{ Common, Full, TCP *Context }
 
 // Range is an inclusive range of return values.
 type Range struct{ Min, Max int32 }

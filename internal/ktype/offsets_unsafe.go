@@ -80,6 +80,8 @@ const (
 	OffSockProtocol       = int16(unsafe.Offsetof(Sock{}.Protocol))
 	OffSockMark           = int16(unsafe.Offsetof(Sock{}.Mark))
 	OffSockPriority       = int16(unsafe.Offsetof(Sock{}.Priority))
+
+	OffTCPSockStats = int16(unsafe.Offsetof(TCPSock{}.Stats))
 )
 
 // The shared info fits the room that Linux reserves for it, and the control

@@ -21,3 +21,10 @@ type Sock struct {
 	Priority       uint32    `btf:"sk_priority"`
 	UID            uint32    `btf:"sk_uid"`
 }
+
+// TCPSock is struct tcp_sock: what programs read of it lies in Stats, in the
+// order of struct bpf_tcp_sock.
+type TCPSock struct {
+	Sock
+	Stats [112]uint8
+}

@@ -27,5 +27,6 @@ func sched(t uapi.ProgType, name string) desc.ProgType {
 		LoadAbs:           true,
 		LoadAbsHelper:     helpers.LoadAbs,
 		NeedsNetAdmin:     true,
+		Sockets:           &sockets,
 	}
 }

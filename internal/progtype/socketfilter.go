@@ -18,4 +18,5 @@ var socketFilter = desc.ProgType{
 	LoadAbs:       true,
 	LoadAbsHelper: helpers.LoadAbs,
 	Unprivileged:  true,
+	Sockets:       &sockets,
 }

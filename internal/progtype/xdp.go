@@ -28,6 +28,7 @@ var xdp = desc.ProgType{
 	DirectPacketWrite: true,
 	PacketAccess:      true,
 	NeedsNetAdmin:     true,
+	Sockets:           &sockets,
 }
 
 func xdpWord(name string, off uint32, lower lowering) desc.CtxField {

@@ -19,12 +19,8 @@ import (
 	"github.com/skep-ebpf/skep/internal/testrun"
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
+	"github.com/skep-ebpf/skep/internal/verifier"
 )
-
-// The programs of these tests run as in the kernel, but not behind skep's
-// verifier: what that would find out is written here in a simpler way. R6 holds
-// the context throughout, and R1 up to the first call; what is reached through
-// them is the context.
 
 func assemble(tb testing.TB, text string) []insn.Instruction {
 	tb.Helper()
@@ -39,11 +35,38 @@ func assemble(tb testing.TB, text string) []insn.Instruction {
 	return code
 }
 
-// seal makes a verified program out of code that the live kernel accepts.
+// verified is the program behind skep's verifier. Callbacks want BTF, which these
+// tests do not have: programs with them are sealed as they are.
+func (b *bench) verified(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *prog.Verified {
+	tb.Helper()
+	for _, i := range code {
+		if i.IsFuncRef() {
+			return b.seal(tb, pt, at, code)
+		}
+	}
+	info := desc.ProgInfo{Type: pt.Type, ExpectedAttach: at, GPL: true, Caps: allCaps}
+	log, err := verifier.NewLog(1, 1<<20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v, err := verifier.Verify(&prog.Raw{Info: info, Insns: code}, &verifier.Env{
+		Type: pt, CPUs: 1, Record: true, Log: log,
+		ResolveMap: func(int32) (*desc.Map, error) { return b.constant, nil },
+	})
+	if err != nil {
+		tb.Fatalf("skep's verifier refuses what the kernel accepts: %v\n%s", err, log)
+	}
+	return v
+}
+
+var allCaps = desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}
+
+// seal makes a verified program out of code that the live kernel accepts. R6
+// holds the context throughout, and R1 up to the first call; what is reached
+// through them is the context.
 func (b *bench) seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *prog.Verified {
 	tb.Helper()
-	caps := desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}
-	raw := &prog.Raw{Insns: code, Info: desc.ProgInfo{Type: pt.Type, ExpectedAttach: at, GPL: true, Caps: caps}}
+	raw := &prog.Raw{Insns: code, Info: desc.ProgInfo{Type: pt.Type, ExpectedAttach: at, GPL: true, Caps: allCaps}}
 	parts := prog.VerifiedParts{Type: pt, Insns: code, Facts: make([]prog.Fact, len(code))}
 	starts := make([]bool, len(code))
 	starts[0] = true
@@ -59,8 +82,6 @@ func (b *bench) seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code 
 		case i.IsSubprogCall() || i.IsFuncRef():
 			starts[n+1+int(i.Imm())] = true
 			f.Wide = prog.WideFunc
-		case i.IsWide() && i.Src() == insn.PseudoMapValue:
-			f.Wide, f.Imm64 = prog.WideMapValue, b.value+uint64(uint32(code[n+1].Imm()))
 		case i.IsHelperCall():
 			ctxInR1 = false
 			if f.Helper = pt.Helper(uapi.FuncID(i.Imm()), &raw.Info); f.Helper == nil {
@@ -88,10 +109,11 @@ func (b *bench) seal(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, code 
 type bench struct {
 	m     *exec.Machine
 	trace []string
-	// value is where the first value of a map with read-only data lies, which a
-	// program loads with "map[fd:0][0]".
-	value uint64
-	live  []*oracle.Map
+	// constant is a map with read-only data at value, which a program loads with
+	// "map[fd:0][0]", and live the same map in the kernel.
+	constant *desc.Map
+	value    uint64
+	live     []*oracle.Map
 }
 
 // constants puts data into a frozen map on both sides, in the place of the one
@@ -122,6 +144,10 @@ func (b *bench) constants(t *testing.T, data []byte) {
 	}
 	copy(mem.Bytes(addr, uint64(size)), data)
 	b.value = addr
+	b.constant = &desc.Map{ID: 1, Type: uapi.BPF_MAP_TYPE_ARRAY, KeySize: 4, ValueSize: uint32(size), MaxEntries: 1,
+		Flags: uapi.BPF_F_RDONLY_PROG, SpinLockOff: -1, TimerOff: -1, ReadOnlyProg: true,
+		Frozen:    func() bool { return true },
+		ValueAddr: func(off uint32) (uint64, bool) { return addr + uint64(off), off < uint32(size) }}
 }
 
 func newBench(tb testing.TB) *bench {
@@ -157,7 +183,7 @@ func newBench(tb testing.TB) *bench {
 
 func (b *bench) compile(tb testing.TB, e exec.Engine, pt *desc.ProgType, at uapi.AttachType, code []insn.Instruction) *testrun.Program {
 	tb.Helper()
-	v, err := rewrite.Run(b.seal(tb, pt, at, code), rewrite.Options{})
+	v, err := rewrite.Run(b.verified(tb, pt, at, code), rewrite.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -38,6 +38,9 @@ var accessByType = [numTypes]func(*verifier, *access) error{
 	ptrFlowKeys:   (*verifier).accessFlowKeys,
 	ptrMem:        (*verifier).accessMem,
 	constMapPtr:   (*verifier).accessMapPtr,
+	ptrSocket:     (*verifier).accessSock,
+	ptrSockCommon: (*verifier).accessSock,
+	ptrTCPSock:    (*verifier).accessSock,
 }
 
 // checkAccess checks an access and sets the register that is loaded
@@ -51,12 +54,6 @@ func (v *verifier) checkAccess(a access) error {
 	// Only memory may be tested for NULL in one function and used in another.
 	check := accessByType[r.typ.base()]
 	if check == nil || r.typ != r.typ.base() && r.typ.base() != ptrMem {
-		if r.typ.props().sock && r.typ == r.typ.base() {
-			if a.write {
-				return v.fail(errno.EACCES, ReasonType, "R%d cannot write into %s\n", a.reg, r.typ)
-			}
-			return v.unsupported("access to the fields of a socket")
-		}
 		return v.failAccess(&a, r)
 	}
 	if err := check(v, &a); err != nil {
