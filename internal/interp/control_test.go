@@ -292,7 +292,7 @@ func TestRefusals(t *testing.T) {
 		"r1 = map[fd:3] ll\nexit":              "must have been resolved",
 		"call 1\nexit":                         "no helper function 1",
 		"call kfunc unknown#7\nexit":           "kernel functions cannot be called",
-		"r1 = addr_space_cast(r2, 0, 1)\nexit": "cannot extend from 1 bits",
+		"r1 = addr_space_cast(r2, 0, 1)\nexit": "are for arenas",
 		"gotox r1\nexit":                       "indirect jumps",
 	} {
 		eachEngine(t, func(t *testing.T, b *bench, e exec.Engine) {

@@ -239,6 +239,8 @@ func (d *decoder) movsx(i insn.Instruction, narrow bool) error {
 	case i.Off() == insn.OffPercpu && !narrow:
 		d.emit(opPercpu, i, unsigned(i))
 		return nil
+	case i.Off() == 1 && !narrow:
+		return d.refuse("casts between address spaces are for arenas, which there are none of")
 	case i.Off() == 8:
 	case i.Off() == 16:
 		base++

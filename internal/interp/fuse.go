@@ -39,23 +39,25 @@ func (d *decoder) fuse() {
 		return
 	}
 	first, second := &d.ops[n-2], &d.ops[n-1]
-	if first.dst != second.dst {
-		return
-	}
+	isLoad := first.code >= opLdxW && first.code <= opLdxDW
+	sameReg := first.dst == second.dst
 	switch fused := fusedMove[second.code]; {
-	case first.code == opMov64X && fused != 0:
+	case first.code == opMov64X && sameReg && fused != 0:
 		first.code, first.imm = fused, second.imm
-	case first.code >= opLdxW && first.code <= opLdxDW && int64(second.imm) == int64(int32(second.imm)):
+	case !isLoad:
+		return
+	case second.code == opStxW+first.code-opLdxW && first.dst == second.src:
+		first.code += opCopyW - opLdxW
+		first.imm = pack(int32(second.dst), second.off)
+	case sameReg && (first.code == opLdxW && second.code == opSwap32 || first.code == opLdxH && second.code == opSwap16):
+		first.code += opLdxWSwap - opLdxW
+	case sameReg && (second.code == opJEq64K || second.code == opJNe64K):
 		base := opLdxWJEq64K
-		switch second.code {
-		case opJEq64K:
-		case opJNe64K:
+		if second.code == opJNe64K {
 			base = opLdxWJNe64K
-		default:
-			return
 		}
 		first.code += base - opLdxW
-		first.imm = uint64(uint32(first.off))<<32 | uint64(uint32(second.imm))
+		first.imm = pack(first.off, int32(uint32(second.imm)))
 		d.jumps[len(d.jumps)-1].op--
 	default:
 		return
@@ -63,7 +65,10 @@ func (d *decoder) fuse() {
 	d.ops = d.ops[:n-1]
 }
 
-// displacement and comparand are the two halves of the immediate of a fused
-// load and comparison.
-func (o *op) displacement() uint64 { return uint64(int64(o.imm) >> 32) }
-func (o *op) comparand() uint64    { return uint64(int64(int32(o.imm))) }
+// pack puts two numbers into an immediate; high and low get them out, base the
+// high one as a register.
+func pack(high, low int32) uint64 { return uint64(uint32(high))<<32 | uint64(uint32(low)) }
+
+func (o *op) high() uint64 { return uint64(int64(o.imm) >> 32) }
+func (o *op) low() uint64  { return uint64(int64(int32(o.imm))) }
+func (o *op) base() uint8  { return uint8(o.imm >> 32) }

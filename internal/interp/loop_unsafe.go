@@ -42,7 +42,7 @@ func steps(c *exec.CPU, t *thread, r *[16]uint64, o *op, base int) *op {
 			opAtomicCmpxchg, opLoadAcquire, opStoreRelease,
 			// Numbers that no operation has: where a byte selects one of 256 cases,
 			// the compiler leaves the bounds check of the jump table out.
-			163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182,
+			169, 170, 171, 172, 173, 174, 175, 176, 177, 178, 179, 180, 181, 182,
 			183, 184, 185, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197, 198, 199, 200, 201, 202, 203,
 			204, 205, 206, 207, 208, 209, 210, 211, 212, 213, 214, 215, 216, 217, 218, 219, 220, 221, 222, 223, 224,
 			225, 226, 227, 228, 229, 230, 231, 232, 233, 234, 235, 236, 237, 238, 239, 240, 241, 242, 243, 244, 245,
@@ -400,44 +400,64 @@ func steps(c *exec.CPU, t *thread, r *[16]uint64, o *op, base int) *op {
 			r[o.dst&15] = r[o.src&15] >> (o.imm & 63)
 		case opMovAnd64K:
 			r[o.dst&15] = r[o.src&15] & o.imm
+		case opCopyW:
+			v := mem.Load32(r[o.src&15] + uint64(o.off))
+			r[o.dst&15] = v
+			mem.Store32(r[o.base()&15]+o.low(), v)
+		case opCopyH:
+			v := mem.Load16(r[o.src&15] + uint64(o.off))
+			r[o.dst&15] = v
+			mem.Store16(r[o.base()&15]+o.low(), v)
+		case opCopyB:
+			v := mem.Load8(r[o.src&15] + uint64(o.off))
+			r[o.dst&15] = v
+			mem.Store8(r[o.base()&15]+o.low(), v)
+		case opCopyDW:
+			v := mem.Load64(r[o.src&15] + uint64(o.off))
+			r[o.dst&15] = v
+			mem.Store64(r[o.base()&15]+o.low(), v)
+		case opLdxWSwap:
+			r[o.dst&15] = uint64(bits.ReverseBytes32(uint32(mem.Load32(r[o.src&15] + uint64(o.off)))))
+		case opLdxHSwap:
+			r[o.dst&15] = uint64(bits.ReverseBytes16(uint16(mem.Load16(r[o.src&15] + uint64(o.off)))))
 		case opLdxWJEq64K:
-			v := mem.Load32(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v == o.comparand() {
+			v := mem.Load32(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v == o.low() {
 				goto taken
 			}
 		case opLdxWJNe64K:
-			v := mem.Load32(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v != o.comparand() {
+			v := mem.Load32(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v != o.low() {
 				goto taken
 			}
 		case opLdxHJEq64K:
-			v := mem.Load16(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v == o.comparand() {
+			v := mem.Load16(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v == o.low() {
 				goto taken
 			}
 		case opLdxHJNe64K:
-			v := mem.Load16(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v != o.comparand() {
+			v := mem.Load16(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v != o.low() {
 				goto taken
 			}
 		case opLdxBJEq64K:
-			v := mem.Load8(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v == o.comparand() {
+			v := mem.Load8(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v == o.low() {
 				goto taken
 			}
 		case opLdxBJNe64K:
-			v := mem.Load8(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v != o.comparand() {
+			v := mem.Load8(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v != o.low() {
 				goto taken
 			}
 		case opLdxDWJEq64K:
-			v := mem.Load64(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v == o.comparand() {
+			v := mem.Load64(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v == o.low() {
 				goto taken
 			}
 		case opLdxDWJNe64K:
-			v := mem.Load64(r[o.src&15] + o.displacement())
-			if r[o.dst&15] = v; v != o.comparand() {
+			v := mem.Load64(r[o.src&15] + o.high())
+			if r[o.dst&15] = v; v != o.low() {
 				goto taken
 			}
 

@@ -185,6 +185,12 @@ const (
 	opMovLsh64K
 	opMovRsh64K
 	opMovAnd64K
+	opCopyW
+	opCopyH
+	opCopyB
+	opCopyDW
+	opLdxWSwap
+	opLdxHSwap
 	opLdxWJEq64K
 	opLdxHJEq64K
 	opLdxBJEq64K
