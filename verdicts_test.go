@@ -42,8 +42,8 @@ func TestVerdicts(t *testing.T) {
 				t.Run(engineName+"/"+name+"/"+file, func(t *testing.T) {
 					t.Parallel()
 					packets := packetsOf(t, file, 1<<20)
-					if engine != skep.Interpreter && (testing.Short() || len(packets) > 1000) {
-						packets = packets[:min(len(packets), 300)]
+					if engine != skep.Interpreter && (testing.Short() || len(packets) > 100) {
+						packets = packets[:min(len(packets), 100)]
 						runExample(t, engine, name, packets) // no violation
 						return
 					}

@@ -48,6 +48,38 @@ func (l *linker) link() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// inCallOrder returns a copy of a program in which each function stands behind
+// the first one that names it, and ahead of what that names next: the order that
+// libbpf appends them in (bpf_object__reloc_code), so that programs have the same
+// tag.
+func inCallOrder(code asm.Instructions) asm.Instructions {
+	funcs := map[string]asm.Instructions{}
+	from := 0
+	for i := 1; i <= len(code); i++ {
+		if i == len(code) || code[i].Symbol() != "" {
+			funcs[code[from].Symbol()] = code[from:i]
+			from = i
+		}
+	}
+	out := make(asm.Instructions, 0, len(code))
+	var appendFunc func(name string)
+	appendFunc = func(name string) {
+		body, ok := funcs[name]
+		if !ok {
+			return
+		}
+		delete(funcs, name)
+		out = append(out, body...)
+		for i := range body {
+			if body[i].IsFunctionReference() {
+				appendFunc(body[i].Reference())
+			}
+		}
+	}
+	appendFunc(code[0].Symbol())
+	return out
+}
+
 func width(i *asm.Instruction) int {
 	if i.OpCode.IsDWordLoad() {
 		return 2

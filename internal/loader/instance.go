@@ -119,7 +119,7 @@ func (i *Instance) start() error {
 // relocate applies CO-RE relocations to a copy of the program and encodes its
 // records, whose types go into the one BTF of the object.
 func (i *Instance) relocate(p *ebpf.ProgramSpec) (*relocated, error) {
-	code := append(asm.Instructions(nil), p.Instructions...)
+	code := inCallOrder(p.Instructions)
 	var relos []*btf.CORERelocation
 	var at []*asm.Instruction
 	for n := range code {

@@ -1,8 +1,11 @@
 package loader
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -58,11 +61,46 @@ func addKconfig(spec *ebpf.CollectionSpec) error {
 	if spec.Maps[kconfigSection] != nil {
 		return fmt.Errorf("a map has the name of the section %s", kconfigSection)
 	}
+	ds = layout(ds)
 	spec.Maps[kconfigSection] = &ebpf.MapSpec{
 		Name: kconfigSection, Type: ebpf.Array, KeySize: 4, ValueSize: ds.Size, MaxEntries: 1,
 		Flags: uapi.BPF_F_RDONLY_PROG, Key: &btf.Void{}, Value: ds,
 	}
 	return nil
+}
+
+// layout gives the variables their places in libbpf's order: by alignment, size
+// and name (bpf_object__collect_externs).
+func layout(ds *btf.Datasec) *btf.Datasec {
+	out := &btf.Datasec{Name: ds.Name, Vars: slices.Clone(ds.Vars)}
+	slices.SortStableFunc(out.Vars, func(a, b btf.VarSecinfo) int {
+		return cmp.Or(cmp.Compare(alignment(b.Type), alignment(a.Type)), cmp.Compare(a.Size, b.Size),
+			strings.Compare(a.Type.TypeName(), b.Type.TypeName()))
+	})
+	for i := range out.Vars {
+		v := &out.Vars[i]
+		align := alignment(v.Type)
+		v.Offset = (out.Size + align - 1) &^ (align - 1)
+		out.Size = v.Offset + v.Size
+	}
+	return out
+}
+
+// alignment is the alignment of a variable that a configuration can fill: of an
+// integer, an enum or an array of them.
+func alignment(t btf.Type) uint32 {
+	if v, ok := t.(*btf.Var); ok {
+		t = v.Type
+	}
+	t = btf.UnderlyingType(t)
+	if a, ok := t.(*btf.Array); ok {
+		return alignment(a.Type)
+	}
+	size, err := btf.Sizeof(t)
+	if err != nil || bits.OnesCount(uint(size)) != 1 || size > 8 {
+		return 1
+	}
+	return uint32(size)
 }
 
 // fillKconfig gives the variables of .kconfig their values.

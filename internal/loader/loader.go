@@ -81,6 +81,7 @@ func Read(name string, data []byte) (o *Object, err error) {
 	if err := addKconfig(spec); err != nil {
 		return nil, err
 	}
+	shareData(spec)
 	o.Spec = spec
 	for name := range spec.Maps {
 		o.Maps = append(o.Maps, name)

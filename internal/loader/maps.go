@@ -3,22 +3,24 @@ package loader
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
 )
 
-// kernelName is the name that the kernel shows: data sections carry the
-// object's name in front, as libbpf's do.
-func (o *Object) kernelName(name string) (out [16]byte) {
-	const room = uapi.BPF_OBJ_NAME_LEN - 1
-	if name[0] == '.' {
-		prefix := o.Name
-		if keep := max(room-len(name), 0); len(prefix) > keep {
-			prefix = prefix[:keep]
-		}
-		name = prefix + name
+// kernelName is the name that the kernel shows. Data sections carry the start of
+// the object's name in front, but for those with two dots in their names
+// (libbpf's internal_map_name).
+func (o *Object) kernelName(name string) (out [uapi.BPF_OBJ_NAME_LEN]byte) {
+	const room, shortest = uapi.BPF_OBJ_NAME_LEN - 1, len(".rodata")
+	if strings.HasPrefix(name, ".") && strings.LastIndexByte(name, '.') == 0 {
+		prefix, _, _ := strings.Cut(o.Name, ".")
+		name = prefix[:min(len(prefix), max(room-max(len(name), shortest), 0))] + name
 	}
 	n := copy(out[:room], name)
 	for i := range n {
@@ -28,6 +30,23 @@ func (o *Object) kernelName(name string) (out [16]byte) {
 		}
 	}
 	return out
+}
+
+// shareData lets user space map data sections that have variables for it, as
+// libbpf does (map_is_mmapable): a section of static ones may hold what must not
+// be mapped, a lock.
+func shareData(spec *ebpf.CollectionSpec) {
+	for _, m := range spec.Maps {
+		ds, ok := m.Value.(*btf.Datasec)
+		if ok && slices.ContainsFunc(ds.Vars, isGlobal) {
+			m.Flags |= uapi.BPF_F_MMAPABLE
+		}
+	}
+}
+
+func isGlobal(v btf.VarSecinfo) bool {
+	b, ok := v.Type.(*btf.Var)
+	return ok && b.Linkage != btf.StaticVar
 }
 
 func (i *Instance) createMap(name string, ids typeIDs) error {

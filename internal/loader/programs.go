@@ -89,7 +89,21 @@ func (i *Instance) load(name string, spec *ebpf.ProgramSpec) (*Program, error) {
 		return nil, &Rejected{name, err, log}
 	}
 	p.FD, p.Log = fd, log
+	i.bindData(fd)
 	return p, nil
+}
+
+// bindData makes a program hold the object's read-only data, used or not, so
+// that tools find what its metadata says. As with libbpf a failure is none.
+func (i *Instance) bindData(prog int) {
+	for name, m := range i.Maps {
+		if strings.HasPrefix(name, ".rodata") {
+			a := uapi.ProgBindMapAttr{ProgFD: uint32(prog), MapFD: uint32(m.FD)}
+			attr := make([]byte, uapi.ProgBindMapAttrEnd)
+			a.Encode(attr)
+			_, _ = i.caller.BPF(nil, uapi.BPF_PROG_BIND_MAP, attr)
+		}
+	}
 }
 
 const defaultLog = 1 << 20
