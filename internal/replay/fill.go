@@ -26,10 +26,8 @@ const maxFill = 64 << 20
 // describes them, or bytes as `bpftool map dump -j` prints them, ["0x0a", …]. A
 // per-CPU map takes the same value on every CPU.
 func Fill(all map[string]*skep.Map, from io.Reader) error {
-	in := json.NewDecoder(io.LimitReader(from, maxFill))
-	in.UseNumber()
 	var contents map[string][]struct{ Key, Value any }
-	if err := in.Decode(&contents); err != nil {
+	if err := newDecoder(from).Decode(&contents); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if errors.As(err, &wrongType) {
 			return fmt.Errorf(`expected {"MAP": [{"key": …, "value": …}, …]}, found a %s at byte %d`, wrongType.Value, wrongType.Offset)
@@ -48,6 +46,13 @@ func Fill(all map[string]*skep.Map, from io.Reader) error {
 		}
 	}
 	return nil
+}
+
+// newDecoder keeps numbers as they are written.
+func newDecoder(from io.Reader) *json.Decoder {
+	d := json.NewDecoder(io.LimitReader(from, maxFill))
+	d.UseNumber()
+	return d
 }
 
 func put(m *skep.Map, k, v any) error {

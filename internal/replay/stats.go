@@ -84,15 +84,16 @@ func (s *Stats) newRow(v Verdict) *Row {
 }
 
 func (s *Stats) refuse(reason string) {
+	for i := range s.NotRun {
+		if r := &s.NotRun[i]; r.Reason == reason || i == maxReasons {
+			r.Packets++
+			return
+		}
+	}
 	if len(s.NotRun) == maxReasons {
 		reason = "other reasons"
 	}
-	i := slices.IndexFunc(s.NotRun, func(r Refusal) bool { return r.Reason == reason })
-	if i < 0 {
-		s.NotRun = append(s.NotRun, Refusal{Reason: reason})
-		i = len(s.NotRun) - 1
-	}
-	s.NotRun[i].Packets++
+	s.NotRun = append(s.NotRun, Refusal{reason, 1})
 }
 
 // sort puts the most frequent verdicts first.
