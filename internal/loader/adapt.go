@@ -42,6 +42,7 @@ const (
 	symInfo    = 4
 	symOther   = 5
 	symSection = 6
+	symBytes   = 16
 )
 
 func adaptSymbols(table []byte) {

@@ -144,20 +144,20 @@ func (l *linker) kfunc(ins *asm.Instruction, name string) error {
 // relocation in the file names.
 func (l *linker) kconfig(ins *asm.Instruction, fn string, inFn int) error {
 	at := l.obj.externs.funcs[fn]
-	sym, ok := l.obj.externs.refs[place{at.section, at.offset + uint64(inFn)*insn.Size}]
+	name, ok := l.obj.externs.refs[place{at.section, at.offset + uint64(inFn)*insn.Size}]
 	if !ok {
 		return fmt.Errorf("a load from a map that is not named")
 	}
 	m := l.obj.Spec.Maps[kconfigSection]
 	if m == nil {
-		return fmt.Errorf("extern %s: the object has no %s", sym.name, kconfigSection)
+		return fmt.Errorf("extern %s: the object has no %s", name, kconfigSection)
 	}
 	ds, _ := m.Value.(*btf.Datasec)
 	if ds == nil {
-		return fmt.Errorf("extern %s: %s has no BTF", sym.name, kconfigSection)
+		return fmt.Errorf("extern %s: %s has no BTF", name, kconfigSection)
 	}
 	for _, v := range ds.Vars {
-		if v.Type.TypeName() != sym.name {
+		if v.Type.TypeName() != name {
 			continue
 		}
 		fd, err := l.mapFD(kconfigSection)
@@ -167,7 +167,7 @@ func (l *linker) kconfig(ins *asm.Instruction, fn string, inFn int) error {
 		ins.Constant = int64(v.Offset)<<32 | int64(uint32(fd))
 		return nil
 	}
-	return fmt.Errorf("extern %s is not in %s", sym.name, kconfigSection)
+	return fmt.Errorf("extern %s is not in %s", name, kconfigSection)
 }
 
 // encode writes an instruction. Helper calls are encoded here because the

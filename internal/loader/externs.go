@@ -10,8 +10,8 @@ import (
 // of where functions stand: the ELF reader keeps neither for kconfig variables.
 type externs struct {
 	funcs map[string]place
-	// refs are the relocations against undefined symbols, by place.
-	refs map[place]symbol
+	// refs are the names of undefined symbols, by the place that refers to them.
+	refs map[place]string
 	// weak undefined symbols may stay unresolved.
 	weak map[string]bool
 }
@@ -22,15 +22,9 @@ type place struct {
 	offset  uint64
 }
 
-type symbol struct{ name string }
-
 // readExterns collects them.
-func readExterns(f *elf.File) (externs, error) {
-	x := externs{funcs: map[string]place{}, refs: map[place]symbol{}, weak: map[string]bool{}}
-	syms, err := f.Symbols()
-	if err != nil {
-		return x, nil // no symbols, no externs
-	}
+func readExterns(syms []elf.Symbol, refs references) externs {
+	x := externs{funcs: map[string]place{}, refs: map[place]string{}, weak: map[string]bool{}}
 	for _, s := range syms {
 		switch {
 		case elf.ST_TYPE(s.Info) == elf.STT_FUNC:
@@ -39,31 +33,40 @@ func readExterns(f *elf.File) (externs, error) {
 			x.weak[s.Name] = true
 		}
 	}
-	for _, sec := range f.Sections {
-		if sec.Type == elf.SHT_REL {
-			if err := x.relocations(sec, syms); err != nil {
-				return x, err
+	for section, targets := range refs {
+		for off, sym := range targets {
+			if sym.Section == elf.SHN_UNDEF {
+				x.refs[place{section, off}] = sym.Name
 			}
 		}
 	}
-	return x, nil
+	return x
 }
+
+// references are the symbols that sections of code refer to, by section and
+// offset.
+type references map[int]map[uint64]elf.Symbol
 
 const relSize = 16
 
-func (x *externs) relocations(sec *elf.Section, syms []elf.Symbol) error {
-	rels, err := sec.Data()
-	if err != nil {
-		return fmt.Errorf("section %s: %w", sec.Name, err)
-	}
-	for ; len(rels) >= relSize; rels = rels[relSize:] {
-		n := binary.LittleEndian.Uint64(rels[8:]) >> 32
-		if n == 0 || n > uint64(len(syms)) {
+func readReferences(f *elf.File, syms []elf.Symbol) (references, error) {
+	out := references{}
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_REL || uint64(s.Info) >= uint64(len(f.Sections)) || !isCode(f.Sections[s.Info]) {
 			continue
 		}
-		if s := syms[n-1]; s.Section == elf.SHN_UNDEF {
-			x.refs[place{int(sec.Info), binary.LittleEndian.Uint64(rels)}] = symbol{s.Name}
+		rels, err := s.Data()
+		if err != nil {
+			return nil, fmt.Errorf("section %s: %w", s.Name, err)
 		}
+		targets := map[uint64]elf.Symbol{}
+		for ; len(rels) >= relSize; rels = rels[relSize:] {
+			n := binary.LittleEndian.Uint64(rels[8:]) >> 32
+			if n != 0 && n <= uint64(len(syms)) {
+				targets[binary.LittleEndian.Uint64(rels)] = syms[n-1]
+			}
+		}
+		out[int(s.Info)] = targets
 	}
-	return nil
+	return out, nil
 }

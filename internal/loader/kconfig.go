@@ -87,14 +87,14 @@ func layout(ds *btf.Datasec) *btf.Datasec {
 }
 
 // alignment is the alignment of a variable that a configuration can fill: of an
-// integer, an enum or an array of them.
+// integer, an enum or a row of them.
 func alignment(t btf.Type) uint32 {
 	if v, ok := t.(*btf.Var); ok {
 		t = v.Type
 	}
 	t = btf.UnderlyingType(t)
 	if a, ok := t.(*btf.Array); ok {
-		return alignment(a.Type)
+		t = btf.UnderlyingType(a.Type)
 	}
 	size, err := btf.Sizeof(t)
 	if err != nil || bits.OnesCount(uint(size)) != 1 || size > 8 {

@@ -31,9 +31,6 @@ type Object struct {
 	externs externs
 }
 
-// maxObject bounds what is read of a file.
-const maxObject = 256 << 20
-
 // Open reads an ELF object from a file.
 func Open(path string) (*Object, error) {
 	f, err := os.Open(path)
@@ -70,10 +67,18 @@ func Read(name string, data []byte) (o *Object, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	o = &Object{Name: name}
-	if o.externs, err = readExterns(f); err != nil {
+	syms, err := f.Symbols()
+	if err != nil {
+		return nil, fmt.Errorf("the symbols of the object: %w", err)
+	}
+	refs, err := readReferences(f, syms)
+	if err != nil {
 		return nil, err
 	}
+	if err := checkLinked(f, syms, refs); err != nil {
+		return nil, err
+	}
+	o = &Object{Name: name, externs: readExterns(syms, refs)}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adapt(data, f)))
 	if err != nil {
 		return nil, fmt.Errorf("reading the ELF object: %w", err)
@@ -96,17 +101,12 @@ func openELF(data []byte) (*elf.File, error) {
 	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) {
 		return nil, fmt.Errorf("not an ELF object (compile with clang -target bpf)")
 	}
+	if err := checkHeaders(data); err != nil {
+		return nil, err
+	}
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("not a sound ELF object: %w", err)
-	}
-	switch {
-	case f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE:
-		return nil, fmt.Errorf("an object for %v, not for BPF (compile with clang -target bpf)", f.Machine)
-	case f.Data != elf.ELFDATA2LSB:
-		return nil, fmt.Errorf("a big-endian object; skep runs little-endian programs (clang -target bpfel)")
-	case f.Class != elf.ELFCLASS64:
-		return nil, fmt.Errorf("a 32-bit object; BPF objects have 64 bits")
 	}
 	return f, nil
 }
