@@ -70,13 +70,14 @@ const (
 	RetSocket
 	RetTCPSock
 	RetSockCommon
-	RetMem                       // memory of the size given by an ArgConstAllocSizeOrZero
-	RetMemOrBTFID                // per-CPU variable
-	RetBTFID                     // kernel object
-	RetBTFIDTrusted              // kernel object, trusted
-	RetDynptrMem                 // slice of a dynptr
-	RetNull         Ret = 1 << 8 // PTR_MAYBE_NULL
-	RetRingbuf      Ret = 1 << 9 // MEM_RINGBUF
+	RetMem                        // memory of the size given by an ArgConstAllocSizeOrZero
+	RetMemOrBTFID                 // per-CPU variable
+	RetBTFID                      // kernel object
+	RetBTFIDTrusted               // kernel object, trusted
+	RetDynptrMem                  // slice of a dynptr
+	RetNull         Ret = 1 << 8  // PTR_MAYBE_NULL
+	RetRingbuf      Ret = 1 << 9  // MEM_RINGBUF
+	RetReadOnly     Ret = 1 << 10 // MEM_RDONLY
 )
 
 // Base is the kind without flags.

@@ -26,11 +26,19 @@ type ProgType struct {
 	// 1, 2 and 4 bytes call. They return the value in host order, or a negative
 	// number: the program then ends with R0 = 0 (gen_ld_abs).
 	LoadAbsHelper [3]*Helper
-	// PacketAccess allows loads through packet pointers (may_access_direct_pkt_data).
-	PacketAccess bool
-	// CheckAttach validates expected_attach_type at load; nil: must be 0 or is
-	// ignored, as bpf_prog_load_check_attach.
+	// PacketAccess lets helpers with PktAccess take packet pointers
+	// (may_access_direct_pkt_data), PacketToAll every helper.
+	PacketAccess, PacketToAll bool
+	// ExpectedAttach are the values that expected_attach_type may have at load;
+	// nil: any, it is not looked at (bpf_prog_load_check_attach). DefaultAttach is
+	// what 0 stands for (bpf_prog_load_fixup_attach_type).
 	ExpectedAttach []uapi.AttachType
+	DefaultAttach  uapi.AttachType
+	// Sleep says whether programs may sleep.
+	Sleep SleepRule
+	// Tracing programs run anywhere, so that they may take no locks
+	// (is_tracing_prog_type).
+	Tracing bool
 	// NeedsNetAdmin and NeedsPerfmon are the capabilities wanted besides CAP_BPF.
 	NeedsNetAdmin, NeedsPerfmon bool
 	// Unprivileged types may be loaded without CAP_BPF where the system allows.
@@ -46,6 +54,17 @@ type ProgType struct {
 // PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK.
 type Sockets struct{ Common, Full, TCP *Context }
 
+// SleepRule says whether programs of a type may or must have
+// BPF_F_SLEEPABLE.
+type SleepRule uint8
+
+// Rules on sleeping.
+const (
+	SleepNever SleepRule = iota
+	SleepAllowed
+	SleepOnly
+)
+
 // Range is an inclusive range of return values.
 type Range struct{ Min, Max int32 }
 
@@ -56,6 +75,9 @@ type ProgInfo struct {
 	Flags          uint32
 	GPL            bool
 	Caps           Caps
+	// VerifyOnly asks for a verdict alone: the program need not be able to run, so
+	// that helpers without a body are there too.
+	VerifyOnly bool
 	// Facts that the verifier learns while walking, for Prologue.
 	WritesPacket bool
 	// TstampTypeAccess: the program reads __sk_buff.tstamp_type, so that tstamp
@@ -92,6 +114,8 @@ const (
 	FieldSocket                     // PTR_TO_SOCKET
 	FieldSocketOrNull               // PTR_TO_SOCKET_OR_NULL
 	FieldSockCommonOrNull           // PTR_TO_SOCK_COMMON_OR_NULL
+	FieldTPBuffer                   // PTR_TO_TP_BUFFER
+	FieldTrusted                    // PTR_TO_BTF_ID | PTR_TRUSTED, to CtxField.BTF
 )
 
 // CtxField is one field of a context structure.
@@ -102,6 +126,8 @@ type CtxField struct {
 	Kind FieldKind
 	// Elem is the element size of an array field; 0: not an array.
 	Elem uint32
+	// BTF is the kernel structure that a FieldTrusted points to.
+	BTF string
 	// Read and Write allow access. Narrow allows loads of 1, 2 or 4 bytes inside
 	// the field (bpf_ctx_narrow_access_ok); otherwise the full width only.
 	Read, Write, Narrow bool

@@ -1,0 +1,237 @@
+package proto
+
+import "github.com/skep-ebpf/skep/internal/uapi"
+
+// sets are the helpers of each program type, each a list of families in order
+// of preference; the comments name the kernel's function.
+var sets = [...]set{
+	uapi.BPF_PROG_TYPE_SOCKET_FILTER:           {socketFilter, skBase, base},                                     // sk_filter_func_proto
+	uapi.BPF_PROG_TYPE_KPROBE:                  {kprobe, tracing, base, probeWrite},                              // kprobe_prog_func_proto
+	uapi.BPF_PROG_TYPE_SCHED_CLS:               {sched, skBase, base},                                            // tc_cls_act_func_proto
+	uapi.BPF_PROG_TYPE_SCHED_ACT:               {sched, skBase, base},                                            // tc_cls_act_func_proto
+	uapi.BPF_PROG_TYPE_TRACEPOINT:              {tracepoint, tracing, base, probeWrite},                          // tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_XDP:                     {xdpOnly, skBase, base},                                          // xdp_func_proto
+	uapi.BPF_PROG_TYPE_PERF_EVENT:              {perfEvent, tracing, base, probeWrite},                           // pe_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SKB:              {cgroupBase, cgroupSKB, socketFilter, skBase, base},              // cg_skb_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK:             {cgroupBase, cgroupSock, base},                                   // sock_filter_func_proto
+	uapi.BPF_PROG_TYPE_LWT_IN:                  {lwtEncap, lwt, skBase, base},                                    // lwt_in_func_proto
+	uapi.BPF_PROG_TYPE_LWT_OUT:                 {lwt, skBase, base},                                              // lwt_out_func_proto
+	uapi.BPF_PROG_TYPE_LWT_XMIT:                {lwtEncap, lwtXmit, lwt, skBase, base},                           // lwt_xmit_func_proto
+	uapi.BPF_PROG_TYPE_SOCK_OPS:                {cgroupBase, sockOps, skBase, base},                              // sock_ops_func_proto
+	uapi.BPF_PROG_TYPE_SK_SKB:                  {skSKBOnly, skBase, base},                                        // sk_skb_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_DEVICE:           {cgroupBase, {eventOutput}, base},                                // cgroup_dev_func_proto
+	uapi.BPF_PROG_TYPE_SK_MSG:                  {skMsg, skBase, base},                                            // sk_msg_func_proto
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT:          {rawTracepoint, tracing, base, probeWrite},                       // raw_tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:        {cgroupBase, sockAddr, skBase, base},                             // sock_addr_func_proto
+	uapi.BPF_PROG_TYPE_LWT_SEG6LOCAL:           {seg6local, lwt, skBase, base},                                   // lwt_seg6local_func_proto
+	uapi.BPF_PROG_TYPE_LIRC_MODE2:              {lirc},                                                           // lirc_mode2_func_proto
+	uapi.BPF_PROG_TYPE_SK_REUSEPORT:            {skReuseport, base},                                              // sk_reuseport_func_proto
+	uapi.BPF_PROG_TYPE_FLOW_DISSECTOR:          {flowDissector, skBase, base},                                    // flow_dissector_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SYSCTL:           {cgroupBase, sysctl, base},                                       // sysctl_func_proto
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {rawTracepoint, tracing, base, probeWrite},                       // raw_tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT:          {cgroupBase, sockopt, base},                                      // cg_sockopt_func_proto
+	uapi.BPF_PROG_TYPE_SYSCALL:                 {syscall, tracingOnly, rawTracepoint, tracing, base, probeWrite}, // syscall_prog_func_proto
+	uapi.BPF_PROG_TYPE_SK_LOOKUP:               {skLookup, skBase, base},                                         // sk_lookup_func_proto
+	uapi.BPF_PROG_TYPE_NETFILTER:               {base},                                                           // bpf_nf_func_proto
+}
+
+// Types of the network.
+var (
+	socketFilter = []family{{ids: []uapi.FuncID{
+		uapi.BPF_FUNC_skb_load_bytes, uapi.BPF_FUNC_skb_load_bytes_relative, uapi.BPF_FUNC_get_socket_cookie,
+		uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_get_socket_uid, uapi.BPF_FUNC_perf_event_output,
+	}}}
+
+	sched = []family{lookups, syncookies, skStorage, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_skb_store_bytes, uapi.BPF_FUNC_skb_load_bytes, uapi.BPF_FUNC_skb_load_bytes_relative,
+		uapi.BPF_FUNC_skb_pull_data, uapi.BPF_FUNC_csum_diff, uapi.BPF_FUNC_csum_update, uapi.BPF_FUNC_csum_level,
+		uapi.BPF_FUNC_l3_csum_replace, uapi.BPF_FUNC_l4_csum_replace, uapi.BPF_FUNC_clone_redirect,
+		uapi.BPF_FUNC_get_cgroup_classid, uapi.BPF_FUNC_skb_vlan_push, uapi.BPF_FUNC_skb_vlan_pop,
+		uapi.BPF_FUNC_skb_change_proto, uapi.BPF_FUNC_skb_change_type, uapi.BPF_FUNC_skb_adjust_room,
+		uapi.BPF_FUNC_skb_change_tail, uapi.BPF_FUNC_skb_change_head, uapi.BPF_FUNC_skb_get_tunnel_key,
+		uapi.BPF_FUNC_skb_set_tunnel_key, uapi.BPF_FUNC_skb_get_tunnel_opt, uapi.BPF_FUNC_skb_set_tunnel_opt,
+		uapi.BPF_FUNC_redirect, uapi.BPF_FUNC_redirect_neigh, uapi.BPF_FUNC_redirect_peer,
+		uapi.BPF_FUNC_get_route_realm, uapi.BPF_FUNC_get_hash_recalc, uapi.BPF_FUNC_set_hash_invalid,
+		uapi.BPF_FUNC_set_hash, uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_smp_processor_id,
+		uapi.BPF_FUNC_skb_under_cgroup, uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie,
+		uapi.BPF_FUNC_get_socket_uid, uapi.BPF_FUNC_fib_lookup, uapi.BPF_FUNC_check_mtu,
+		uapi.BPF_FUNC_sk_fullsock, uapi.BPF_FUNC_skb_get_xfrm_state, uapi.BPF_FUNC_skb_cgroup_classid,
+		uapi.BPF_FUNC_skb_cgroup_id, uapi.BPF_FUNC_skb_ancestor_cgroup_id, uapi.BPF_FUNC_tcp_sock,
+		uapi.BPF_FUNC_get_listener_sock, uapi.BPF_FUNC_skb_ecn_set_ce, uapi.BPF_FUNC_sk_assign,
+		uapi.BPF_FUNC_skb_set_tstamp,
+	}}}
+
+	xdpOnly = []family{lookups, syncookies, {variant: xdp, ids: []uapi.FuncID{
+		uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_smp_processor_id, uapi.BPF_FUNC_csum_diff,
+		uapi.BPF_FUNC_xdp_adjust_head, uapi.BPF_FUNC_xdp_adjust_meta, uapi.BPF_FUNC_xdp_adjust_tail,
+		uapi.BPF_FUNC_redirect, uapi.BPF_FUNC_redirect_map, uapi.BPF_FUNC_xdp_get_buff_len,
+		uapi.BPF_FUNC_xdp_load_bytes, uapi.BPF_FUNC_xdp_store_bytes, uapi.BPF_FUNC_fib_lookup,
+		uapi.BPF_FUNC_check_mtu,
+	}}}
+
+	lwt = []family{{ids: []uapi.FuncID{
+		uapi.BPF_FUNC_skb_load_bytes, uapi.BPF_FUNC_skb_pull_data, uapi.BPF_FUNC_csum_diff,
+		uapi.BPF_FUNC_get_cgroup_classid, uapi.BPF_FUNC_get_route_realm, uapi.BPF_FUNC_get_hash_recalc,
+		uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_smp_processor_id, uapi.BPF_FUNC_skb_under_cgroup,
+	}}}
+
+	lwtEncap = []family{{ids: []uapi.FuncID{uapi.BPF_FUNC_lwt_push_encap}}}
+
+	lwtXmit = []family{{ids: []uapi.FuncID{
+		uapi.BPF_FUNC_skb_get_tunnel_key, uapi.BPF_FUNC_skb_set_tunnel_key, uapi.BPF_FUNC_skb_get_tunnel_opt,
+		uapi.BPF_FUNC_skb_set_tunnel_opt, uapi.BPF_FUNC_redirect, uapi.BPF_FUNC_clone_redirect,
+		uapi.BPF_FUNC_skb_change_tail, uapi.BPF_FUNC_skb_change_head, uapi.BPF_FUNC_skb_store_bytes,
+		uapi.BPF_FUNC_csum_update, uapi.BPF_FUNC_csum_level, uapi.BPF_FUNC_l3_csum_replace,
+		uapi.BPF_FUNC_l4_csum_replace, uapi.BPF_FUNC_set_hash_invalid,
+	}}}
+
+	seg6local = []family{{ids: []uapi.FuncID{
+		uapi.BPF_FUNC_lwt_seg6_store_bytes, uapi.BPF_FUNC_lwt_seg6_action, uapi.BPF_FUNC_lwt_seg6_adjust_srh,
+	}}}
+
+	flowDissector = []family{{variant: flow, ids: []uapi.FuncID{uapi.BPF_FUNC_skb_load_bytes}}}
+)
+
+// Types of sockets.
+var (
+	skSKBOnly = []family{lookups, {variant: skSKB, ids: []uapi.FuncID{
+		uapi.BPF_FUNC_skb_store_bytes, uapi.BPF_FUNC_skb_load_bytes, uapi.BPF_FUNC_skb_pull_data,
+		uapi.BPF_FUNC_skb_change_tail, uapi.BPF_FUNC_skb_change_head, uapi.BPF_FUNC_skb_adjust_room,
+		uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_socket_uid, uapi.BPF_FUNC_sk_redirect_map,
+		uapi.BPF_FUNC_sk_redirect_hash, uapi.BPF_FUNC_perf_event_output,
+	}}}
+
+	skMsg = []family{eventOutput, skStorage, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_msg_redirect_map, uapi.BPF_FUNC_msg_redirect_hash, uapi.BPF_FUNC_msg_apply_bytes,
+		uapi.BPF_FUNC_msg_cork_bytes, uapi.BPF_FUNC_msg_pull_data, uapi.BPF_FUNC_msg_push_data,
+		uapi.BPF_FUNC_msg_pop_data, uapi.BPF_FUNC_get_netns_cookie,
+	}}}
+
+	sockOps = []family{eventOutput, skStorage, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt, uapi.BPF_FUNC_sock_ops_cb_flags_set,
+		uapi.BPF_FUNC_sock_map_update, uapi.BPF_FUNC_sock_hash_update, uapi.BPF_FUNC_get_socket_cookie,
+		uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_load_hdr_opt, uapi.BPF_FUNC_store_hdr_opt,
+		uapi.BPF_FUNC_reserve_hdr_opt, uapi.BPF_FUNC_tcp_sock,
+	}}}
+
+	skReuseport = []family{
+		{variant: reuse, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_sk_select_reuseport, uapi.BPF_FUNC_skb_load_bytes,
+			uapi.BPF_FUNC_skb_load_bytes_relative, uapi.BPF_FUNC_ktime_get_coarse_ns,
+		}},
+		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
+	}
+
+	skLookup = []family{eventOutput, {variant: lookup, ids: []uapi.FuncID{
+		uapi.BPF_FUNC_sk_assign, uapi.BPF_FUNC_sk_release,
+	}}}
+)
+
+// Types of control groups.
+var (
+	cgroupSKB = []family{lookups, skStorage, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_sk_fullsock, uapi.BPF_FUNC_skb_cgroup_id, uapi.BPF_FUNC_skb_ancestor_cgroup_id,
+		uapi.BPF_FUNC_sk_cgroup_id, uapi.BPF_FUNC_sk_ancestor_cgroup_id, uapi.BPF_FUNC_tcp_sock,
+		uapi.BPF_FUNC_get_listener_sock, uapi.BPF_FUNC_skb_ecn_set_ce,
+	}}}
+
+	cgroupSock = []family{eventOutput,
+		{ids: []uapi.FuncID{
+			uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_ktime_get_coarse_ns,
+		}},
+		{variant: cgSock, ids: []uapi.FuncID{uapi.BPF_FUNC_sk_storage_get}},
+		{ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
+			only: []uapi.AttachType{uapi.BPF_CGROUP_INET_SOCK_CREATE}},
+	}
+
+	sockAddr = []family{eventOutput, skStorage,
+		{variant: addr, ids: lookups.ids},
+		{ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie}},
+		{ids: []uapi.FuncID{uapi.BPF_FUNC_bind},
+			only: []uapi.AttachType{uapi.BPF_CGROUP_INET4_CONNECT, uapi.BPF_CGROUP_INET6_CONNECT}},
+		// Every hook that there is for addresses.
+		{ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt}},
+	}
+
+	sysctl = []family{eventOutput, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_sysctl_get_name, uapi.BPF_FUNC_sysctl_get_current_value, uapi.BPF_FUNC_sysctl_get_new_value,
+		uapi.BPF_FUNC_sysctl_set_new_value, uapi.BPF_FUNC_ktime_get_coarse_ns,
+	}}}
+
+	sockopt = []family{eventOutput, skStorage,
+		{ids: []uapi.FuncID{uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_tcp_sock}},
+		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
+			only: []uapi.AttachType{uapi.BPF_CGROUP_SETSOCKOPT}},
+	}
+)
+
+// Types of tracing, and of what is not the network.
+var (
+	// tracing is bpf_tracing_func_proto before it asks bpf_base_func_proto.
+	tracing = []family{{ids: []uapi.FuncID{
+		uapi.BPF_FUNC_get_smp_processor_id, uapi.BPF_FUNC_probe_read, uapi.BPF_FUNC_probe_read_str,
+		uapi.BPF_FUNC_get_func_ip,
+	}}}
+
+	// probeWrite is what bpf_tracing_func_proto keeps for CAP_SYS_ADMIN.
+	probeWrite = []family{{need: capAdmin, ids: []uapi.FuncID{uapi.BPF_FUNC_probe_write_user}}}
+
+	// kprobe leaves bpf_override_return out: Linux has it with
+	// CONFIG_BPF_KPROBE_OVERRIDE only, for machines to be tested on.
+	kprobe = []family{
+		{variant: trace, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_stackid, uapi.BPF_FUNC_get_stack,
+			uapi.BPF_FUNC_get_attach_cookie,
+		}},
+		{variant: multi, ids: []uapi.FuncID{uapi.BPF_FUNC_get_func_ip}, only: []uapi.AttachType{
+			uapi.BPF_TRACE_KPROBE_MULTI, uapi.BPF_TRACE_KPROBE_SESSION,
+			uapi.BPF_TRACE_UPROBE_MULTI, uapi.BPF_TRACE_UPROBE_SESSION,
+		}},
+	}
+
+	tracepoint = []family{{variant: trace, ids: kprobe[0].ids}}
+
+	perfEvent = []family{
+		{variant: perf, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_get_stackid, uapi.BPF_FUNC_get_stack, uapi.BPF_FUNC_perf_prog_read_value,
+			uapi.BPF_FUNC_read_branch_records, uapi.BPF_FUNC_get_attach_cookie,
+		}},
+		{variant: trace, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}},
+	}
+
+	rawTracepoint = []family{
+		{variant: raw, ids: []uapi.FuncID{uapi.BPF_FUNC_get_stack}},
+		{variant: trace, ids: kprobe[0].ids},
+	}
+
+	// tracingOnly is what tracing_prog_func_proto has for programs without a
+	// trampoline that do not iterate.
+	tracingOnly = []family{
+		{variant: trace, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_skb_output, uapi.BPF_FUNC_xdp_output, uapi.BPF_FUNC_sk_storage_get,
+			uapi.BPF_FUNC_sk_storage_delete, uapi.BPF_FUNC_sock_from_file, uapi.BPF_FUNC_xdp_get_buff_len,
+			uapi.BPF_FUNC_d_path,
+		}},
+		{ids: socketCasts},
+		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
+	}
+
+	syscall = []family{
+		{need: capPerfmon, ids: []uapi.FuncID{uapi.BPF_FUNC_sys_bpf}},
+		{ids: []uapi.FuncID{
+			uapi.BPF_FUNC_btf_find_by_name_kind, uapi.BPF_FUNC_sys_close, uapi.BPF_FUNC_kallsyms_lookup_name,
+		}},
+	}
+
+	// lirc has little; it does without bpf_base_func_proto.
+	lirc = []family{
+		{ids: []uapi.FuncID{
+			uapi.BPF_FUNC_rc_repeat, uapi.BPF_FUNC_rc_keydown, uapi.BPF_FUNC_rc_pointer_rel,
+			uapi.BPF_FUNC_map_lookup_elem, uapi.BPF_FUNC_map_update_elem, uapi.BPF_FUNC_map_delete_elem,
+			uapi.BPF_FUNC_map_push_elem, uapi.BPF_FUNC_map_pop_elem, uapi.BPF_FUNC_map_peek_elem,
+			uapi.BPF_FUNC_ktime_get_ns, uapi.BPF_FUNC_ktime_get_boot_ns, uapi.BPF_FUNC_tail_call,
+			uapi.BPF_FUNC_get_prandom_u32,
+		}},
+		{need: capPerfmon, ids: []uapi.FuncID{uapi.BPF_FUNC_trace_printk}},
+	}
+)
