@@ -10,8 +10,7 @@ type Sock struct {
 	State          uint8     `btf:"skc_state"`
 	Fullsock       uint8     // sk_fullsock(): neither time-wait nor request
 	BoundDevIf     uint32    `btf:"skc_bound_dev_if"`
-	RxQueueMapping uint16    `btf:"skc_rx_queue_mapping"`
-	_              uint16    // keeps the addresses aligned
+	RxQueueMapping uint32    `btf:"skc_rx_queue_mapping"` // all ones: none
 	V6Daddr        [16]uint8 `btf:"skc_v6_daddr"`
 	V6RcvSaddr     [16]uint8 `btf:"skc_v6_rcv_saddr"`
 	Cookie         uint64    `btf:"skc_cookie"`

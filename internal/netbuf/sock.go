@@ -26,7 +26,7 @@ func NewSock(m *exec.Machine) (*Sock, error) {
 
 const (
 	tcpClose       = 7
-	noQueueMapping = 0xffff
+	noQueueMapping = 0xffffffff
 )
 
 // Reset puts the socket back to how NewSock makes it.

@@ -32,7 +32,7 @@ var sockFields = []desc.CtxField{
 	word("dst_ip4", uapi.OffSockDstIP4, member(insn.SizeW, ktype.OffSockDaddr)),
 	address("dst_ip6", uapi.OffSockDstIP6, ktype.OffSockV6Daddr),
 	atStart(uapi.OffSockState, "state", member(insn.SizeB, ktype.OffSockState)),
-	atStart(uapi.OffSockRxQueueMapping, "rx_queue_mapping", rxQueueMapping),
+	atStart(uapi.OffSockRxQueueMapping, "rx_queue_mapping", member(insn.SizeW, ktype.OffSockRxQueueMapping)),
 }
 
 // whole is a word of which no part may be read.
@@ -60,12 +60,6 @@ func address(name string, off uint32, at int16) desc.CtxField {
 // inDstPort: the port was a word once, and programs may still read it as one.
 // What is behind its two bytes is padding.
 func inDstPort(a desc.CtxAccess, _ *desc.ProgInfo) bool { return a.Off < uapi.OffSockDstPort+2 }
-
-func rxQueueMapping(p *patch.Patch, a desc.CtxAccess) {
-	p.Emit(load(insn.SizeH, a.Dst, a.Src, ktype.OffSockRxQueueMapping))
-	p.Jump(jumpImm(insn.JmpNE, a.Dst, noQueueMapping), patch.End)
-	p.Emit(insn.Make(insn.ClassALU|insn.OpMov|insn.SrcK, a.Dst, 0, 0, -1))
-}
 
 // commonFields leaves out what struct sock_common does not have
 // (bpf_sock_common_is_valid_access).
