@@ -128,8 +128,11 @@ func listing(info *skep.ProgramInfo) []line {
 func printer(info *skep.ProgramInfo) *insn.Printer {
 	return &insn.Printer{
 		CallName: func(i insn.Instruction) string {
-			if i.IsHelperCall() && uapi.FuncID(i.Imm()).Known() {
+			switch {
+			case i.IsHelperCall() && uapi.FuncID(i.Imm()).Known():
 				return "bpf_" + uapi.FuncID(i.Imm()).LibName()
+			case i.IsSubprogCall(): // a dump has the distance in the offset
+				return fmt.Sprintf("%+d", i.Off())
 			}
 			return ""
 		},

@@ -38,6 +38,7 @@ func mapByID(v *prog.Verified, first, second insn.Instruction, fact *prog.Fact) 
 	kind, off := insn.PseudoMapFD, int32(0)
 	if fact.Wide == prog.WideMapValue {
 		kind = insn.PseudoMapValue
+		// The second slot of the program as given.
 		if given := int(fact.Orig) + 1; given < len(v.Raw().Insns) {
 			off = v.Raw().Insns[given].Imm()
 		}
