@@ -135,6 +135,7 @@ func (v *verifier) run() error {
 func (v *verifier) passes() error {
 	for _, pass := range []func() error{
 		v.checkBTFEarly, v.findSubprogs, v.checkSubprogs, v.checkBTFInfo, v.resolveWide, v.checkCFG,
+		v.checkSleepable,
 	} {
 		if err := pass(); err != nil {
 			return err
@@ -149,6 +150,19 @@ func (v *verifier) passes() error {
 		return err
 	}
 	return v.checkGlobals()
+}
+
+// checkSleepable holds that only programs of types that may sleep ask for it
+// (check_attach_btf_id).
+func (v *verifier) checkSleepable() error {
+	sleeps := v.raw.Info.Flags&uapi.BPF_F_SLEEPABLE != 0
+	switch {
+	case v.typ.Sleep == desc.SleepOnly && !sleeps:
+		return v.fail(errno.EINVAL, ReasonOther, "Syscall programs can only be sleepable\n")
+	case v.typ.Sleep == desc.SleepNever && sleeps:
+		return v.fail(errno.EINVAL, ReasonOther, "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable\n")
+	}
+	return nil
 }
 
 // checkAbnormalReturn refuses, without BTF, what may leave a subprogram by
