@@ -321,6 +321,15 @@ func (v *verifier) printSource(i int, prefix string) {
 		file = file[at+1:]
 	}
 	v.log.text(prefix)
-	v.log.text(strings.TrimLeft(text, " \t\n\v\f\r\xa0"))
+	v.log.text(trimSpace(text))
 	v.printf(" @ %s:%d\n", file, line.Line())
+}
+
+// trimSpace cuts leading bytes that the kernel's isspace knows, the no-break
+// space of Latin-1 among them.
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] >= '\t' && s[0] <= '\r' || s[0] == 0xa0) {
+		s = s[1:]
+	}
+	return s
 }
