@@ -40,13 +40,6 @@ func (v *value) number(name string) int64 {
 	return 0
 }
 
-func (v *value) string(name string) string {
-	if f := v.field(name); f != nil {
-		return f.text
-	}
-	return ""
-}
-
 // ints is a list of numbers, by position or designator.
 func (v *value) ints(name string) []int64 {
 	f := v.field(name)

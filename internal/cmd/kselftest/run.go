@@ -32,12 +32,11 @@ var errNotRun = errors.New("not run")
 const (
 	flagUnaligned = 1 << iota
 	flagStrict
-
-	runnable = 2 // VERBOSE_ACCEPT counts as ACCEPT
 )
 
-// runCase prepares a test as test_verifier does and runs it. skip takes a map that
-// the kernel does not have.
+// runCase prepares a test as test_verifier does and runs it. errNotRun: the test
+// needs something that this command does not prepare, or a map that k does not
+// have.
 func runCase(k *oracle.Kernel, c *testCase) (*outcome, error) {
 	code, err := instructions(c.v.field("insns"))
 	if err != nil {
