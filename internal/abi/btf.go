@@ -35,7 +35,7 @@ func btfLoad(c *call) (int, error) {
 	if err := c.mem.Read(a.BTF, data); err != nil {
 		return -1, err
 	}
-	parsed, err := kbtf.Parse(data, log)
+	parsed, err := kernelTypes().Parse(data, log)
 	if lerr := c.finishLog(log, a.BTFLogBuf, btfLogTrueSize); lerr != nil {
 		err = lerr
 	}

@@ -2,12 +2,17 @@ package abi
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/kbtf"
+	"github.com/skep-ebpf/skep/internal/ktype"
 	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
+
+// kernelTypes are skep's own kernel's, as far as programs' types depend on them.
+var kernelTypes = sync.OnceValue(func() *kbtf.Kernel { return &kbtf.Kernel{Types: ktype.Types()} })
 
 // managedFields are the special fields that skep's maps know how to keep.
 const managedFields = kbtf.SpinLock
@@ -15,7 +20,7 @@ const managedFields = kbtf.SpinLock
 // checkMapBTF checks the types of key and value, and completes the
 // specification by what they say.
 func checkMapBTF(b *kbtf.BTF, spec *maps.Spec) error {
-	rec, err := mapRecord(nil, b, spec)
+	rec, err := mapRecord(kernelTypes(), b, spec)
 	if err != nil {
 		return err
 	}
