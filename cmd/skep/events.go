@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"strings"
 
@@ -43,17 +42,10 @@ func eventType(coll *skep.Collection, name string, record []byte) btf.Type {
 	return found
 }
 
-// decoded is a record as its reader wants to see it.
-type decoded struct {
-	text string
-	json json.RawMessage // nil where only the bytes are known
-}
-
-func decode(coll *skep.Collection, name string, record []byte) decoded {
-	t := eventType(coll, name, record)
-	if t == nil {
-		return decoded{text: hex.EncodeToString(record)}
+// value is the record as its type describes it, nil without a type.
+func (e *event) value() json.RawMessage {
+	if e.typ == nil {
+		return nil
 	}
-	n, _ := btf.Sizeof(t)
-	return decoded{text: valueText(t, record[:n]), json: valueJSON(t, record[:n])}
+	return valueJSON(e.typ, e.Data)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/skep-ebpf/skep"
@@ -42,10 +43,10 @@ type report struct {
 	maps    []mapDump
 }
 
-// event is a record that is kept, with the text or value that it stands for.
+// event is a record that is kept, with its type, nil where that is not known.
 type event struct {
 	replay.Event
-	decoded
+	typ btf.Type
 }
 
 // lines are the first of many lines.
@@ -89,7 +90,7 @@ func (r *report) trace(line string) {
 // event takes a record that the program sent.
 func (r *report) event(e replay.Event) error {
 	if r.room(len(r.events)) {
-		r.events = append(r.events, event{e, decode(r.coll, e.Map, e.Data)})
+		r.events = append(r.events, event{e, eventType(r.coll, e.Map, e.Data)})
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (r *report) json(o *runOptions) *runJSON {
 		j.Maps = append(j.Maps, mapJSON{d.Name, d.Type, d.MaxEntries, d.formatted(), d.left()})
 	}
 	for _, e := range r.events {
-		j.Events = append(j.Events, eventJSON{e.Map, e.Packet, e.CPU, e.Lost, hex.EncodeToString(e.Data), e.decoded.json})
+		j.Events = append(j.Events, eventJSON{e.Map, e.Packet, e.CPU, e.Lost, hex.EncodeToString(e.Data), e.value()})
 	}
 	return j
 }

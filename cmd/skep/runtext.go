@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,30 +119,55 @@ func (d *mapDump) print(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "%s (%s, %s)\n", d.Name, d.Type, d.size())
-	keys := make([]string, len(d.elems))
-	width := 0
-	for i, e := range d.elems {
-		if e.key != nil {
-			keys[i] = valueText(d.Key, e.key)
-		}
-		width = max(width, len(keys[i]))
-	}
-	const widest = 60
-	for i, e := range d.elems {
-		for cpu, v := range e.values {
-			on := ""
-			if len(e.values) > 1 {
-				on = fmt.Sprintf("cpu %d  ", cpu)
-			}
-			fmt.Fprintf(w, "  %-*s  %s%s\n", min(width, widest), keys[i], on, valueText(d.Value, v))
-		}
-	}
+	d.table().write(w)
 	if d.zero > 0 && d.zero < d.total {
 		fmt.Fprintf(w, "  … %s of zeros\n", plural(d.zero, "entry"))
 	}
 	if n := d.left(); n > 0 {
 		fmt.Fprintf(w, "  … %s (--all shows them)\n", plural(n, "more entry"))
 	}
+}
+
+// table has a line for each element, and for each CPU where there are several,
+// with the members of keys and values side by side.
+func (d *mapDump) table() *table {
+	var keys []column
+	if d.KeySize > 0 {
+		keys = columnsOf("key", d.Key)
+	}
+	values := columnsOf("value", d.Value)
+	t := &table{}
+	if len(d.elems) == 0 {
+		return t
+	}
+	for _, c := range keys {
+		t.names = append(t.names, c.name)
+	}
+	perCPU := len(d.elems[0].values) > 1
+	if perCPU {
+		t.names = append(t.names, "cpu")
+	}
+	for _, c := range values {
+		t.names = append(t.names, c.name)
+	}
+	for _, e := range d.elems {
+		for cpu, v := range e.values {
+			row := cells(keys, e.key)
+			if perCPU {
+				row = append(row, strconv.Itoa(cpu))
+			}
+			t.rows = append(t.rows, append(row, cells(values, v)...))
+		}
+	}
+	return t
+}
+
+func cells(columns []column, b []byte) []string {
+	out := make([]string, 0, len(columns)+maxColumns)
+	for i := range columns {
+		out = append(out, columns[i].cell(b))
+	}
+	return out
 }
 
 // size says how much is in the map.
@@ -174,25 +200,45 @@ func (d *mapDump) printVariables(w io.Writer, data []byte) {
 	}
 }
 
+// printEvents prints a table for each map, and for each form of its records.
 func (r *report) printEvents(w io.Writer) {
 	if r.stats.Events == 0 {
 		return
 	}
 	fmt.Fprintf(w, "\n%s\n", plural(r.stats.Events, "event"))
-	name := 0
-	for _, e := range r.events {
-		name = max(name, len(e.Map))
-	}
-	for _, e := range r.events {
-		lost := ""
-		if e.Lost > 0 {
-			lost = fmt.Sprintf("  (%d lost before)", e.Lost)
+	for from := 0; from < len(r.events); {
+		first := r.events[from]
+		to := from + 1
+		for to < len(r.events) && r.events[to].Map == first.Map && r.events[to].typ == first.typ {
+			to++
 		}
-		fmt.Fprintf(w, "  %-*s  %s%s\n", name, e.Map, e.text, lost)
+		eventTable(r.events[from:to]).write(w)
+		from = to
 	}
 	if n := r.stats.Events - len(r.events); n > 0 {
 		fmt.Fprintf(w, "  … %s (--all shows them)\n", plural(n, "more event"))
 	}
+}
+
+// eventTable has a line for each of the events, which are of one map and type.
+func eventTable(events []event) *table {
+	columns := columnsOf("data", events[0].typ)
+	t := &table{names: []string{"map", "packet"}}
+	for _, c := range columns {
+		t.names = append(t.names, c.name)
+	}
+	lost := slices.ContainsFunc(events, func(e event) bool { return e.Lost > 0 })
+	if lost {
+		t.names = append(t.names, "lost before")
+	}
+	for _, e := range events {
+		row := append([]string{e.Map, strconv.Itoa(e.Packet)}, cells(columns, e.Data)...)
+		if lost {
+			row = append(row, strconv.FormatUint(e.Lost, 10))
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
 }
 
 func (r *report) printPrintk(w io.Writer) {

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -22,16 +23,14 @@ func valueJSON(t btf.Type, b []byte) json.RawMessage {
 	return j
 }
 
-// valueText is a value on one line of paper: {packets: 3, addr: 0a 14 00 01}.
+// valueText is a value on one line of paper: {packets: 3, addr: 10.20.0.1}. Bytes
+// are hexadecimal, but addresses are addresses.
 func valueText(t btf.Type, b []byte) string {
-	if t == nil {
-		return fmt.Sprintf("% x", b)
-	}
 	var out strings.Builder
-	if writeValue(&out, t, b, 0) {
+	if t != nil && writeValue(&out, t, b, 0) {
 		return out.String()
 	}
-	return fmt.Sprintf("% x", b)
+	return hex.EncodeToString(b)
 }
 
 // maxNesting bounds how deep valueText looks into types.
@@ -79,6 +78,9 @@ func hasBitfields(s *btf.Struct) bool {
 }
 
 func writeStruct(out *strings.Builder, s *btf.Struct, b []byte, depth int) bool {
+	if isAddress(s.Name) && writeAddress(out, b) {
+		return true
+	}
 	out.WriteByte('{')
 	for i, m := range s.Members {
 		if i > 0 {
@@ -88,12 +90,37 @@ func writeStruct(out *strings.Builder, s *btf.Struct, b []byte, depth int) bool 
 			out.WriteString(m.Name + ": ")
 		}
 		at := int(m.Offset.Bytes())
-		if at > len(b) || !writeValue(out, m.Type, b[at:], depth+1) {
+		if at > len(b) || !writeMember(out, m, b[at:], depth) {
 			return false
 		}
 	}
 	out.WriteByte('}')
 	return true
+}
+
+// writeMember writes the value of a member at the start of b.
+func writeMember(out *strings.Builder, m btf.Member, b []byte, depth int) bool {
+	if a, ok := btf.As[*btf.Array](m.Type); ok && isAddress(m.Name) && isBytes(a) && int(a.Nelems) <= len(b) && writeAddress(out, b[:a.Nelems]) {
+		return true
+	}
+	return writeValue(out, m.Type, b, depth+1)
+}
+
+// isAddress says whether a name is that of a network address. Only bytes and
+// structures are taken by their name: numbers may be in either byte order.
+func isAddress(name string) bool { return strings.Contains(strings.ToLower(name), "addr") }
+
+func writeAddress(out *strings.Builder, b []byte) bool {
+	a, ok := netip.AddrFromSlice(b)
+	if ok {
+		out.WriteString(a.String())
+	}
+	return ok
+}
+
+func isBytes(a *btf.Array) bool {
+	elem, ok := btf.As[*btf.Int](a.Type)
+	return ok && elem.Size == 1 && elem.Encoding != btf.Bool
 }
 
 // writeArray shows bytes in hexadecimal, text as text, and other elements one
@@ -103,8 +130,8 @@ func writeArray(out *strings.Builder, a *btf.Array, b []byte, depth int) bool {
 		out.Write(j)
 		return true
 	}
-	if elem, ok := btf.As[*btf.Int](a.Type); ok && elem.Size == 1 && elem.Encoding != btf.Bool {
-		fmt.Fprintf(out, "% x", b)
+	if isBytes(a) {
+		out.WriteString(hex.EncodeToString(b))
 		return true
 	}
 	size, err := btf.Sizeof(a.Type)

@@ -246,3 +246,21 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
+
+// A packet's way through the loop allocates nothing.
+func TestAllocations(t *testing.T) {
+	coll := loaded(t, skep.Config{}, "examples/loadbalancer/loadbalancer.o")
+	packets := 0
+	allocations := testing.AllocsPerRun(2, func() {
+		stats, err := Run(t.Context(), Config{
+			Program: coll.Programs["loadbalancer"], Maps: coll.Maps, Capture: opened(t, "crowd.pcap"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = stats.Packets
+	})
+	if perPacket := allocations / float64(packets); perPacket > 0.1 {
+		t.Errorf("%.2f allocations a packet", perPacket)
+	}
+}
