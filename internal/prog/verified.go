@@ -47,9 +47,38 @@ type Fact struct {
 	// Sub is the index of the subprogram that a BPF-to-BPF call or a function
 	// pointer names.
 	Sub int32
-	// Storage says, of an ld_imm64, what it loads.
+	// Wide says, of an ld_imm64, what it loads.
 	Wide WideKind
+
+	// Barrier: speculation must stop before this instruction; BarrierAfter:
+	// behind it (nospec, nospec_result).
+	Barrier, BarrierAfter bool
+	// Mask says how this arithmetic must be masked against speculation
+	// (alu_state).
+	Mask ALUMask
+	// LoopInline: every call of bpf_loop here runs the one callback Sub, with no
+	// flags.
+	LoopInline bool
 }
+
+// ALUMask says how arithmetic on pointers is masked.
+type ALUMask struct {
+	Flags ALUFlags
+	// Limit is how far the pointer may move.
+	Limit uint32
+}
+
+// ALUFlags is a set of BPF_ALU_*.
+type ALUFlags uint8
+
+// What a mask is about.
+const (
+	MaskSrc      ALUFlags = 1 << iota // BPF_ALU_SANITIZE_SRC: the offset is in the source
+	MaskDst                           // BPF_ALU_SANITIZE_DST: it is in the destination
+	MaskNegative                      // BPF_ALU_NEG_VALUE
+	MaskScalar                        // BPF_ALU_NON_POINTER: no pointer here, no masking
+	MaskConstant                      // BPF_ALU_IMMEDIATE: the offset is known
+)
 
 // WideKind is what a 64-bit immediate load loads.
 type WideKind uint8

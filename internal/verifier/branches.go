@@ -89,7 +89,7 @@ func (v *verifier) checkMayGoto() error {
 	}
 	queued, err := v.push(v.insnIdx+1, v.insnIdx, false)
 	if err != nil {
-		return err
+		return v.recode(err, errno.ENOMEM)
 	}
 	queued.mayGotoDepth++
 	if before != nil {
@@ -172,7 +172,7 @@ func (v *verifier) fork(c *comparison) error {
 	}
 	other, err := v.push(v.insnIdx+int(in.Off())+1, v.insnIdx, false)
 	if err != nil {
-		return err
+		return v.recode(err, errno.EFAULT)
 	}
 	there := &other.top().regs
 	if err := v.refine(c, there); err != nil {

@@ -231,7 +231,7 @@ func (v *verifier) pushCallback(c *helperCall, args setArgs) error {
 	v.facts[v.insnIdx].Sub = int32(sub)
 	s, err := v.push(v.subs[sub].start, v.insnIdx, false)
 	if err != nil {
-		return err
+		return v.recode(err, errno.ENOMEM)
 	}
 	if err := v.enter(s, sub, v.insnIdx, args); err != nil {
 		return err

@@ -119,33 +119,12 @@ func jumpOffset(i insn.Instruction) int {
 
 // findSubprogs collects where subprograms begin (add_subprog_and_kfunc).
 func (v *verifier) findSubprogs() error {
-	starts := []int{0}
-	for i, in := range v.insns {
-		if !isPseudoCall(in) && !isPseudoFunc(in) && !isKfuncCall(in) {
-			continue
-		}
-		if !v.priv.bpf {
-			return v.fail(errno.EPERM, ReasonPrivilege,
-				"loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN\n")
-		}
-		if isKfuncCall(in) {
-			return v.unsupported("calling a kernel function")
-		}
-		to := i + int(in.Imm()) + 1
-		if to < 0 || to >= len(v.insns) {
-			return v.fail(errno.EINVAL, ReasonFlow, "call to invalid destination\n")
-		}
-		at, found := slices.BinarySearch(starts, to)
-		if found {
-			continue
-		}
-		if len(starts) >= maxSubprogs {
-			return v.fail(errno.E2BIG, ReasonFlow, "too many subprograms\n")
-		}
-		starts = slices.Insert(starts, at, to)
-	}
+	starts, err := v.subprogStarts()
 	for _, at := range append(starts, len(v.insns)) {
 		v.subs = append(v.subs, subprog{start: at})
+	}
+	if err != nil {
+		return err
 	}
 	if v.log.on(LogLevel2) {
 		for n := range starts {
@@ -153,6 +132,35 @@ func (v *verifier) findSubprogs() error {
 		}
 	}
 	return nil
+}
+
+func (v *verifier) subprogStarts() ([]int, error) {
+	starts := []int{0}
+	for i, in := range v.insns {
+		if !isPseudoCall(in) && !isPseudoFunc(in) && !isKfuncCall(in) {
+			continue
+		}
+		if !v.priv.bpf {
+			return starts, v.fail(errno.EPERM, ReasonPrivilege,
+				"loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN\n")
+		}
+		if isKfuncCall(in) {
+			return starts, v.unsupported("calling a kernel function")
+		}
+		to := i + int(in.Imm()) + 1
+		if to < 0 || to >= len(v.insns) {
+			return starts, v.fail(errno.EINVAL, ReasonFlow, "call to invalid destination\n")
+		}
+		at, found := slices.BinarySearch(starts, to)
+		if found {
+			continue
+		}
+		if len(starts) >= maxSubprogs {
+			return starts, v.fail(errno.E2BIG, ReasonFlow, "too many subprograms\n")
+		}
+		starts = slices.Insert(starts, at, to)
+	}
+	return starts, nil
 }
 
 // checkSubprogs checks that no jump leaves its subprogram and that control

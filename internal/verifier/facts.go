@@ -45,8 +45,11 @@ func (v *verifier) seal() *prog.Verified {
 
 // completeFact fills in what is in the verifier's own notes.
 func (v *verifier) completeFact(i int) {
-	f := &v.facts[i]
+	f, aux := &v.facts[i], &v.aux[i]
 	if f.MapPoisoned {
 		f.Map = nil
 	}
+	f.Barrier, f.BarrierAfter = aux.nospec, aux.nospecAfter
+	f.Mask = prog.ALUMask(aux.alu)
+	f.LoopInline = aux.loop.seen && aux.loop.fits
 }

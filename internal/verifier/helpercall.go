@@ -33,7 +33,7 @@ func (v *verifier) checkHelper() error {
 	}
 	at := v.insnIdx
 	v.facts[at].Helper = h
-	c := helperCall{id: id, proto: h}
+	c := helperCall{id: id, proto: h, constKey: -1}
 	for i := range h.Args {
 		if err := v.checkArg(&c, i); err != nil {
 			return err
@@ -295,7 +295,7 @@ func (v *verifier) recordKey(c *helperCall) error {
 	}
 	if c.id != int32(uapi.BPF_FUNC_tail_call) {
 		if c.m != nil && neverMisses(c.m.Type) {
-			note(c.constKey >= 0, uint64(c.constKey))
+			note(c.constKey >= 0 && c.constKey < int64(c.m.MaxEntries), uint64(c.constKey))
 		}
 		return nil
 	}

@@ -61,7 +61,7 @@ func TestOracleLogBuffers(t *testing.T) {
 		if len(c.maps) > 0 || c.unpriv {
 			continue // addresses of maps have another length
 		}
-		if n++; n%7 != 0 {
+		if n++; n%19 != 0 {
 			continue
 		}
 		for level := uint32(1); level < 16; level++ {

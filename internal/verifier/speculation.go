@@ -3,6 +3,7 @@ package verifier
 import (
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/prog"
 	"github.com/skep-ebpf/skep/internal/verifier/bounds"
 )
 
@@ -12,20 +13,7 @@ import (
 // barrier stops speculation (sanitize_ptr_alu and what it calls).
 
 // aluState says how pointer arithmetic must be masked.
-type aluState struct {
-	flags aluFlags
-	limit uint32
-}
-
-type aluFlags uint8
-
-const (
-	aluMaskSrc   aluFlags = 1 << iota // BPF_ALU_SANITIZE_SRC
-	aluMaskDst                        // BPF_ALU_SANITIZE_DST
-	aluNegative                       // BPF_ALU_NEG_VALUE
-	aluScalar                         // BPF_ALU_NON_POINTER
-	aluImmediate                      // BPF_ALU_IMMEDIATE
-)
+type aluState prog.ALUMask
 
 // sanitizing is why arithmetic cannot be masked.
 type sanitizing uint8
@@ -82,12 +70,12 @@ func (v *verifier) unmasked() bool {
 	return v.priv.specV1 || v.insn.Source() == insn.SrcK || v.aux[v.insnIdx].nospec
 }
 
-// setALU notes how to mask the instruction, which must be the same on all paths.
-func (a *aluState) set(flags aluFlags, limit uint32) sanitizing {
-	if a.flags != 0 && (a.flags != flags || a.limit != limit) {
+// set notes how to mask the instruction, which must be the same on all paths.
+func (a *aluState) set(flags prog.ALUFlags, limit uint32) sanitizing {
+	if a.Flags != 0 && (a.Flags != flags || a.Limit != limit) {
 		return badPaths
 	}
-	a.flags, a.limit = flags, limit
+	a.Flags, a.Limit = flags, limit
 	return sanitized
 }
 
@@ -97,7 +85,7 @@ func (v *verifier) sanitizeScalar() sanitizing {
 	if v.unmasked() {
 		return sanitized
 	}
-	return v.aux[v.insnIdx].alu.set(aluScalar, 0)
+	return v.aux[v.insnIdx].alu.set(prog.MaskScalar, 0)
 }
 
 // ptrLimit is pointer arithmetic that is being masked.
@@ -159,15 +147,15 @@ func (v *verifier) sanitizePointer(p *ptrLimit) sanitizing {
 		if why != sanitized {
 			return why
 		}
-		flags := aluMaskDst
+		flags := prog.MaskDst
 		if !p.swapped {
-			flags = aluMaskSrc
+			flags = prog.MaskSrc
 		}
 		if negative {
-			flags |= aluNegative
+			flags |= prog.MaskNegative
 		}
 		if imm {
-			flags |= aluImmediate
+			flags |= prog.MaskConstant
 		} else {
 			v.exploreLimits = true
 		}
@@ -211,9 +199,9 @@ func (v *verifier) sanitizeResult(p *ptrLimit) error {
 	}
 	limit, why := v.distance(p.dst, p.left)
 	if why == sanitized {
-		before := p.before.limit
+		before := p.before.Limit
 		moved := max(before, limit) - min(before, limit)
-		why = v.aux[v.insnIdx].alu.set(p.before.flags, moved)
+		why = v.aux[v.insnIdx].alu.set(p.before.Flags, moved)
 	}
 	if why != sanitized {
 		return v.sanitizeFail(why, false)
@@ -249,7 +237,7 @@ func (v *verifier) resultInBounds(r *reg) error {
 func (v *verifier) speculate(in *insn.Instruction, idx int) error {
 	s, err := v.push(idx, v.insnIdx, true)
 	if err != nil {
-		return err
+		return v.recode(err, errno.EFAULT)
 	}
 	regs := &s.top().regs
 	v.setUnknown(&regs[in.Dst()])

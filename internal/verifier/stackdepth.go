@@ -21,7 +21,7 @@ func (v *verifier) checkStackDepth() error {
 		callback           bool
 	}
 	seen := make(map[entry]bool)
-	sub, at, depth := 0, 0, 0
+	sub, at, depth, used := 0, 0, 0, 0
 	reachesTailCall := false
 	enter := func(n int) error {
 		s := &v.subs[n]
@@ -39,7 +39,8 @@ func (v *verifier) checkStackDepth() error {
 			}
 		}
 		depth += roundDepth(s.shownDepth)
-		v.maxDepth = max(v.maxDepth, depth)
+		used += roundDepth(s.stackDepth)
+		v.maxDepth = max(v.maxDepth, used)
 		if depth > maxStack {
 			return v.fail(errno.EACCES, ReasonStack, "combined stack size of %d calls is %d. Too large\n", len(chain)+1, depth)
 		}
@@ -92,6 +93,7 @@ func (v *verifier) checkStackDepth() error {
 			return nil
 		}
 		depth -= roundDepth(v.subs[sub].shownDepth)
+		used -= roundDepth(v.subs[sub].stackDepth)
 		last := chain[len(chain)-1]
 		chain = chain[:len(chain)-1]
 		sub, at = last.sub, last.at
