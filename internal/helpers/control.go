@@ -1,7 +1,6 @@
 package helpers
 
 import (
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/maps"
@@ -10,19 +9,11 @@ import (
 
 // controlHelpers steer the program itself.
 var controlHelpers = []helper{
-	tailCall,
-	fn(uapi.BPF_FUNC_loop, loop, integer,
-		anything, desc.ArgFunc, desc.ArgStack|desc.MaybeNull, anything).requires(needBPF).callsBack(),
-	fn(uapi.BPF_FUNC_spin_lock, spinLock, desc.RetVoid, desc.ArgSpinLock).requires(needBPF),
-	fn(uapi.BPF_FUNC_spin_unlock, spinUnlock, desc.RetVoid, desc.ArgSpinLock).requires(needBPF),
+	fn(uapi.BPF_FUNC_tail_call, nil).byEngine(),
+	fn(uapi.BPF_FUNC_loop, loop),
+	fn(uapi.BPF_FUNC_spin_lock, spinLock),
+	fn(uapi.BPF_FUNC_spin_unlock, spinUnlock),
 }
-
-// tailCall has no body: it is a jump, which engines make.
-var tailCall = func() helper {
-	h := fn(uapi.BPF_FUNC_tail_call, nil, desc.RetVoid, ctx, constMap, anything).changesPacket()
-	h.engine = true
-	return h
-}()
 
 // maxLoops is BPF_MAX_LOOPS.
 const maxLoops = 8 << 20

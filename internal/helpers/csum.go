@@ -13,17 +13,15 @@ import (
 
 // csumDiffHelpers compute checksums of memory.
 var csumDiffHelpers = []helper{
-	fn(uapi.BPF_FUNC_csum_diff, csumDiff, integer, memInOpt, memSize0, memInOpt, memSize0, anything).readsPacket(),
+	fn(uapi.BPF_FUNC_csum_diff, csumDiff),
 }
 
 // csumHelpers mend the checksums of a packet.
 var csumHelpers = []helper{
-	fn(uapi.BPF_FUNC_l3_csum_replace, l3CsumReplace, integer,
-		ctx, anything, anything, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_l4_csum_replace, l4CsumReplace, integer,
-		ctx, anything, anything, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_csum_update, csumUpdate, integer, ctx, anything),
-	fn(uapi.BPF_FUNC_csum_level, csumLevel, integer, ctx, anything),
+	fn(uapi.BPF_FUNC_l3_csum_replace, l3CsumReplace),
+	fn(uapi.BPF_FUNC_l4_csum_replace, l4CsumReplace),
+	fn(uapi.BPF_FUNC_csum_update, csumUpdate),
+	fn(uapi.BPF_FUNC_csum_level, csumLevel),
 }
 
 // csumDiff is the checksum of seed plus to minus from, folded to 16 bits as

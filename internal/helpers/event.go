@@ -6,6 +6,7 @@ import (
 	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/netbuf"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
@@ -13,12 +14,10 @@ import (
 // of the packet after what the program gives.
 var (
 	skbEventHelpers = []helper{
-		fn(uapi.BPF_FUNC_perf_event_output, skbEventOutput, integer,
-			ctx, constMap, anything, memIn, memSize0).gpl(),
+		fn(uapi.BPF_FUNC_perf_event_output, skbEventOutput),
 	}
 	xdpEventHelpers = []helper{
-		fn(uapi.BPF_FUNC_perf_event_output, xdpEventOutput, integer,
-			ctx, constMap, anything, memIn, memSize0).gpl(),
+		fn(uapi.BPF_FUNC_perf_event_output, xdpEventOutput).of(proto.XDP),
 	}
 )
 

@@ -1,96 +1,105 @@
-// Package helpers holds the helper functions that programs call: their
-// prototypes for the verifier and their bodies for the engines, one file a
-// family, and the sets that each program type may call.
+// Package helpers holds the bodies of the helper functions that programs call,
+// one file a family. What a helper takes and gives, and which program may call
+// it, is in package proto.
 //
-// A helper is listed only where it has a body (or where the engines themselves
-// are the body, as for tail calls): what verification lets through, runs.
+// A program that is to run may call only what has a body here (or what the
+// engines themselves carry out, as tail calls): what verification lets through,
+// runs.
 package helpers
 
 import (
+	"slices"
+
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/prog"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
-// helper is a prototype with its body. Helpers of one id may differ from program
-// type to program type; the prototype's address tells them apart.
+// helper is a prototype with its body. The prototype's address tells apart the
+// helpers of one id that different program types have.
 type helper struct {
 	desc.Helper
-	body exec.HelperFunc
+	proto *desc.Helper
+	body  exec.HelperFunc
 	// engine marks a helper that engines carry out themselves: it has no body.
 	engine bool
-	// need is the privilege without which the helper does not exist for a
-	// program.
-	need privilege
 }
 
-// privilege orders what bpf_base_func_proto asks for.
-type privilege uint8
-
-const (
-	needNothing privilege = iota
-	needBPF
-	needPerfmon
-)
-
-func (n privilege) granted(c desc.Caps) bool {
-	switch n {
-	case needBPF:
-		return c.BPF || c.SysAdmin
-	case needPerfmon:
-		return (c.BPF || c.SysAdmin) && (c.Perfmon || c.SysAdmin)
-	}
-	return true
+// fn gives the common prototype of a helper its body.
+func fn(id uapi.FuncID, body exec.HelperFunc) helper {
+	return helper{body: body}.like(proto.Find(id, proto.Common))
 }
 
-// fn makes a helper from the parts that all have.
-func fn(id uapi.FuncID, body exec.HelperFunc, ret desc.Ret, args ...desc.Arg) helper {
-	h := helper{Helper: desc.Helper{ID: id, Name: "bpf_" + id.LibName(), Ret: ret}, body: body}
-	copy(h.Args[:], args)
+// of makes it the body of another variant of the prototype.
+func (h helper) of(v proto.Variant) helper { return h.like(proto.Find(h.ID, v)) }
+
+func (h helper) like(p *desc.Helper) helper {
+	h.Helper, h.proto = *p, p
 	return h
 }
 
-// The methods below add what few helpers have.
-
-func (h helper) gpl() helper                    { h.GPLOnly = true; return h }
-func (h helper) readsPacket() helper            { h.PktAccess = true; return h }
-func (h helper) changesPacket() helper          { h.ChangesPktData = true; return h }
-func (h helper) requires(n privilege) helper    { h.need = n; return h }
-func (h helper) callsBack() helper              { h.CallsBack = true; return h }
-func (h helper) acquires() helper               { h.Acquires = true; return h }
-func (h helper) releases() helper               { h.Releases = true; return h }
-func (h helper) sized(arg int, n uint32) helper { h.ArgSize[arg-1] = n; return h }
+func (h helper) byEngine() helper { h.engine = true; return h }
 
 func (h helper) checksFormat(f func(format []byte, args int) errno.Errno) helper {
 	h.CheckFormat = f
 	return h
 }
 
-func requireAll(n privilege, list []helper) []helper {
-	for i := range list {
-		list[i].need = n
-	}
-	return list
+// families are all helpers that have bodies.
+var families = [][]helper{
+	mapHelpers, timeHelpers, ringbufHelpers, textHelpers, controlHelpers, taskHelpers, printHelpers, probeHelpers,
+	skbReadHelpers, skbEventHelpers, skbWriteHelpers, csumDiffHelpers, csumHelpers, vlanHelpers, roomHelpers,
+	skbMetaHelpers, tunnelHelpers, redirectHelpers, routeHelpers, sockHelpers, skbSockHelpers,
+	xdpHelpers, xdpEventHelpers, xdpRouteHelpers,
 }
 
-// Short names for arguments, as Linux spells them after ARG_.
-const (
-	ctx      = desc.ArgCtx
-	anything = desc.ArgAnything
-	constMap = desc.ArgConstMapPtr
-	mapKey   = desc.ArgMapKey
-	mapValue = desc.ArgMapValue
-	memIn    = desc.ArgMem | desc.MemRDOnly
-	memInOpt = desc.ArgMem | desc.MemRDOnly | desc.MaybeNull
-	memOut   = desc.ArgMem | desc.MemUninit | desc.MemWrite
-	memSize  = desc.ArgConstSize
-	memSize0 = desc.ArgConstSizeOrZero
-	sockArg  = desc.ArgBTFIDSockCommon
+// runnable finds the helper behind a prototype of package proto, bodies the body
+// behind one that Lookup gave.
+var runnable, bodies = func() (map[*desc.Helper]*helper, map[*desc.Helper]exec.HelperFunc) {
+	byProto, byHelper := map[*desc.Helper]*helper{}, map[*desc.Helper]exec.HelperFunc{}
+	for _, f := range slices.Concat(families, [][]helper{loadAbs[:]}) {
+		for i := range f {
+			h := &f[i]
+			if h.proto != nil {
+				byProto[h.proto] = h
+			}
+			if h.body != nil {
+				byHelper[&h.Helper] = h.body
+			}
+		}
+	}
+	return byProto, byHelper
+}()
 
-	integer = desc.RetInteger
-)
+// Lookup is get_func_proto of every program type: the prototype of a helper for
+// a program, nil when the program may not call it. Helpers without a body are
+// there for verification alone.
+func Lookup(id uapi.FuncID, p *desc.ProgInfo) *desc.Helper {
+	h := proto.Lookup(id, p)
+	if r := runnable[h]; r != nil {
+		return &r.Helper
+	}
+	if p.VerifyOnly {
+		return h
+	}
+	return nil
+}
+
+// Supported lists the helpers that programs of a type may call in skep, by id,
+// with every privilege.
+func Supported(t uapi.ProgType) []uapi.FuncID {
+	var ids []uapi.FuncID
+	p := &desc.ProgInfo{Type: t, Caps: desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}}
+	for id := uapi.FuncID(0); int(id) < proto.Max; id++ {
+		if Lookup(id, p) != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 // failure is how a helper returns an errno.
 func failure(e errno.Errno) uint64 { return uint64(-int64(e)) }
@@ -104,19 +113,3 @@ func Env(m *exec.Machine) *exec.Env {
 		return bodies[fact.Helper]
 	}}
 }
-
-// bodies finds the body behind a prototype.
-var bodies = func() map[*desc.Helper]exec.HelperFunc {
-	all := map[*desc.Helper]exec.HelperFunc{}
-	for _, s := range []*set{&socketFilterSet, &schedSet, &xdpSet} {
-		for _, h := range s {
-			if h != nil && h.body != nil {
-				all[&h.Helper] = h.body
-			}
-		}
-	}
-	for i := range loadAbs {
-		all[&loadAbs[i].Helper] = loadAbs[i].body
-	}
-	return all
-}()

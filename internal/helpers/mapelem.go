@@ -1,7 +1,6 @@
 package helpers
 
 import (
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/maps"
@@ -11,16 +10,14 @@ import (
 // mapHelpers work on maps of any kind; which map types a helper accepts is the
 // verifier's to know (check_map_func_compatibility).
 var mapHelpers = []helper{
-	fn(uapi.BPF_FUNC_map_lookup_elem, mapLookup, desc.RetMapValue|desc.RetNull, constMap, mapKey).readsPacket(),
-	fn(uapi.BPF_FUNC_map_update_elem, mapUpdate, integer, constMap, mapKey, mapValue, anything).readsPacket(),
-	fn(uapi.BPF_FUNC_map_delete_elem, mapDelete, integer, constMap, mapKey).readsPacket(),
-	fn(uapi.BPF_FUNC_map_push_elem, mapPush, integer, constMap, mapValue, anything).readsPacket(),
-	fn(uapi.BPF_FUNC_map_pop_elem, mapPop, integer, constMap, mapValue|desc.MemUninit|desc.MemWrite),
-	fn(uapi.BPF_FUNC_map_peek_elem, mapPeek, integer, constMap, mapValue|desc.MemUninit|desc.MemWrite),
-	fn(uapi.BPF_FUNC_map_lookup_percpu_elem, mapLookupPercpu, desc.RetMapValue|desc.RetNull,
-		constMap, mapKey, anything).readsPacket(),
-	fn(uapi.BPF_FUNC_for_each_map_elem, forEachMapElem, integer,
-		constMap, desc.ArgFunc, desc.ArgStack|desc.MaybeNull, anything).requires(needBPF).callsBack(),
+	fn(uapi.BPF_FUNC_map_lookup_elem, mapLookup),
+	fn(uapi.BPF_FUNC_map_update_elem, mapUpdate),
+	fn(uapi.BPF_FUNC_map_delete_elem, mapDelete),
+	fn(uapi.BPF_FUNC_map_push_elem, mapPush),
+	fn(uapi.BPF_FUNC_map_pop_elem, mapPop),
+	fn(uapi.BPF_FUNC_map_peek_elem, mapPeek),
+	fn(uapi.BPF_FUNC_map_lookup_percpu_elem, mapLookupPercpu),
+	fn(uapi.BPF_FUNC_for_each_map_elem, forEachMapElem),
 }
 
 func mapLookup(c *exec.CPU, m, key, _, _, _ uint64) uint64 {

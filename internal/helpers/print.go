@@ -3,7 +3,6 @@ package helpers
 import (
 	"bytes"
 
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
@@ -11,12 +10,11 @@ import (
 )
 
 // printHelpers format text.
-var printHelpers = requireAll(needPerfmon, []helper{
-	fn(uapi.BPF_FUNC_trace_printk, tracePrintk, integer, memIn, memSize).gpl(),
-	fn(uapi.BPF_FUNC_trace_vprintk, traceVprintk, integer, memIn, memSize, memInOpt, memSize0).gpl(),
-	fn(uapi.BPF_FUNC_snprintf, snprintf, integer, desc.ArgMem|desc.MaybeNull|desc.MemWrite, memSize0,
-		desc.ArgConstStr, memInOpt, memSize0).gpl().checksFormat(checkFormat),
-})
+var printHelpers = []helper{
+	fn(uapi.BPF_FUNC_trace_printk, tracePrintk),
+	fn(uapi.BPF_FUNC_trace_vprintk, traceVprintk),
+	fn(uapi.BPF_FUNC_snprintf, snprintf).checksFormat(checkFormat),
+}
 
 const (
 	// maxPrintArgs is MAX_BPRINTF_VARARGS.

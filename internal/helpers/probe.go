@@ -8,12 +8,12 @@ import (
 )
 
 // probeHelpers read memory by addresses that may be bad.
-var probeHelpers = requireAll(needPerfmon, []helper{
-	fn(uapi.BPF_FUNC_probe_read_kernel, probeKernel, integer, memOut, memSize0, anything).gpl(),
-	fn(uapi.BPF_FUNC_probe_read_kernel_str, probeKernelString, integer, memOut, memSize0, anything).gpl(),
-	fn(uapi.BPF_FUNC_probe_read_user, probeUser, integer, memOut, memSize0, anything).gpl(),
-	fn(uapi.BPF_FUNC_probe_read_user_str, probeUserString, integer, memOut, memSize0, anything).gpl(),
-})
+var probeHelpers = []helper{
+	fn(uapi.BPF_FUNC_probe_read_kernel, probeKernel),
+	fn(uapi.BPF_FUNC_probe_read_kernel_str, probeKernelString),
+	fn(uapi.BPF_FUNC_probe_read_user, probeUser),
+	fn(uapi.BPF_FUNC_probe_read_user_str, probeUserString),
+}
 
 // probed returns up to n bytes at addr, as many as belong to one live
 // allocation; nil where there is none.

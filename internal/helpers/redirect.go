@@ -11,10 +11,10 @@ import (
 // the target in exec.CPU.Redirect; the hook acts on it when the program returns
 // what they returned.
 var redirectHelpers = []helper{
-	fn(uapi.BPF_FUNC_redirect, tcRedirect, integer, anything, anything),
-	fn(uapi.BPF_FUNC_redirect_peer, redirectPeer, integer, anything, anything),
-	fn(uapi.BPF_FUNC_redirect_neigh, redirectNeigh, integer, anything, memInOpt, memSize0, anything),
-	fn(uapi.BPF_FUNC_clone_redirect, cloneRedirect, integer, ctx, anything, anything).changesPacket(),
+	fn(uapi.BPF_FUNC_redirect, tcRedirect),
+	fn(uapi.BPF_FUNC_redirect_peer, redirectPeer),
+	fn(uapi.BPF_FUNC_redirect_neigh, redirectNeigh),
+	fn(uapi.BPF_FUNC_clone_redirect, cloneRedirect),
 }
 
 func tcRedirect(c *exec.CPU, ifindex, flags, _, _, _ uint64) uint64 {

@@ -1,7 +1,6 @@
 package helpers
 
 import (
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/uapi"
@@ -9,14 +8,11 @@ import (
 
 // ringbufHelpers write records for user space.
 var ringbufHelpers = []helper{
-	fn(uapi.BPF_FUNC_ringbuf_output, ringbufOutput, integer, constMap, memIn, memSize0, anything),
-	fn(uapi.BPF_FUNC_ringbuf_reserve, ringbufReserve, desc.RetMem|desc.RetNull|desc.RetRingbuf,
-		constMap, desc.ArgConstAllocSizeOrZero, anything).acquires(),
-	fn(uapi.BPF_FUNC_ringbuf_submit, ringbufSubmit, desc.RetVoid,
-		desc.ArgRingbufMem|desc.Release, anything).releases(),
-	fn(uapi.BPF_FUNC_ringbuf_discard, ringbufDiscard, desc.RetVoid,
-		desc.ArgRingbufMem|desc.Release, anything).releases(),
-	fn(uapi.BPF_FUNC_ringbuf_query, ringbufQuery, integer, constMap, anything),
+	fn(uapi.BPF_FUNC_ringbuf_output, ringbufOutput),
+	fn(uapi.BPF_FUNC_ringbuf_reserve, ringbufReserve),
+	fn(uapi.BPF_FUNC_ringbuf_submit, ringbufSubmit),
+	fn(uapi.BPF_FUNC_ringbuf_discard, ringbufDiscard),
+	fn(uapi.BPF_FUNC_ringbuf_query, ringbufQuery),
 }
 
 func ringbuf(c *exec.CPU, m uint64) *maps.Ringbuf { return maps.FromAddr(c.Machine, m).(*maps.Ringbuf) }

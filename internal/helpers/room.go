@@ -12,10 +12,10 @@ import (
 
 // roomHelpers change the length of a packet, at its ends and between headers.
 var roomHelpers = []helper{
-	fn(uapi.BPF_FUNC_skb_change_proto, skbChangeProto, integer, ctx, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_skb_change_tail, skbChangeTail, integer, ctx, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_skb_change_head, skbChangeHead, integer, ctx, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_skb_adjust_room, skbAdjustRoom, integer, ctx, anything, anything, anything).changesPacket(),
+	fn(uapi.BPF_FUNC_skb_change_proto, skbChangeProto),
+	fn(uapi.BPF_FUNC_skb_change_tail, skbChangeTail),
+	fn(uapi.BPF_FUNC_skb_change_head, skbChangeHead),
+	fn(uapi.BPF_FUNC_skb_adjust_room, skbAdjustRoom),
 }
 
 // maxPacket is BPF_SKB_MAX_LEN: no packet grows beyond it.

@@ -1,28 +1,23 @@
 package helpers
 
 import (
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/netbuf"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
-)
-
-const (
-	fibParams = desc.ArgMem | desc.MemWrite
-	mtuInOut  = desc.ArgMem | desc.FixedSize | desc.MemWrite | desc.Aligned
 )
 
 // routeHelpers and xdpRouteHelpers ask the routing table and devices.
 var (
 	routeHelpers = []helper{
-		fn(uapi.BPF_FUNC_fib_lookup, fibLookup, integer, ctx, fibParams, memSize, anything).gpl(),
-		fn(uapi.BPF_FUNC_check_mtu, skbCheckMTU, integer, ctx, anything, mtuInOut, anything, anything).sized(3, 4).gpl(),
+		fn(uapi.BPF_FUNC_fib_lookup, fibLookup),
+		fn(uapi.BPF_FUNC_check_mtu, skbCheckMTU),
 	}
 	xdpRouteHelpers = []helper{
-		fn(uapi.BPF_FUNC_fib_lookup, fibLookup, integer, ctx, fibParams, memSize, anything).gpl(),
-		fn(uapi.BPF_FUNC_check_mtu, xdpCheckMTU, integer, ctx, anything, mtuInOut, anything, anything).sized(3, 4).gpl(),
+		fn(uapi.BPF_FUNC_fib_lookup, fibLookup).of(proto.XDP),
+		fn(uapi.BPF_FUNC_check_mtu, xdpCheckMTU).of(proto.XDP),
 	}
 )
 

@@ -121,7 +121,7 @@ func TestPrivileges(t *testing.T) {
 		{id: uapi.BPF_FUNC_probe_read_kernel},
 	} {
 		get := func(c desc.Caps) bool {
-			return helpers.ForXDP(tc.id, &desc.ProgInfo{Caps: c}) != nil
+			return helpers.Lookup(tc.id, &desc.ProgInfo{Type: uapi.BPF_PROG_TYPE_XDP, Caps: c}) != nil
 		}
 		if got := get(desc.Caps{}); got != tc.plain {
 			t.Errorf("%s without privileges: %v", tc.id, got)
@@ -141,7 +141,7 @@ func TestEveryHelperHasABody(t *testing.T) {
 	env := helpers.Env(nil)
 	for _, pt := range progtype.All() {
 		for _, id := range helpers.Supported(pt.Type) {
-			proto := pt.Helper(id, &desc.ProgInfo{Caps: allCaps})
+			proto := pt.Helper(id, &desc.ProgInfo{Type: pt.Type, Caps: allCaps})
 			if proto == nil {
 				t.Fatalf("%s: %s is supported but not to be had", pt.Name, id)
 			}

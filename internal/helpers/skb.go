@@ -15,19 +15,17 @@ import (
 // skbReadHelpers look at an sk_buff without changing it; they are all that a
 // socket filter has.
 var skbReadHelpers = []helper{
-	fn(uapi.BPF_FUNC_skb_load_bytes, skbLoadBytes, integer, ctx, anything, memOut, memSize),
-	fn(uapi.BPF_FUNC_skb_load_bytes_relative, skbLoadBytesRelative, integer,
-		ctx, anything, memOut, memSize, anything),
-	fn(uapi.BPF_FUNC_get_socket_cookie, socketCookie, integer, ctx),
-	fn(uapi.BPF_FUNC_get_socket_uid, socketUID, integer, ctx),
-	fn(uapi.BPF_FUNC_get_netns_cookie, netnsCookie, integer, ctx|desc.MaybeNull),
+	fn(uapi.BPF_FUNC_skb_load_bytes, skbLoadBytes),
+	fn(uapi.BPF_FUNC_skb_load_bytes_relative, skbLoadBytesRelative),
+	fn(uapi.BPF_FUNC_get_socket_cookie, socketCookie),
+	fn(uapi.BPF_FUNC_get_socket_uid, socketUID),
+	fn(uapi.BPF_FUNC_get_netns_cookie, netnsCookie),
 }
 
 // skbWriteHelpers change bytes of the packet in place.
 var skbWriteHelpers = []helper{
-	fn(uapi.BPF_FUNC_skb_store_bytes, skbStoreBytes, integer,
-		ctx, anything, memIn, memSize, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_skb_pull_data, skbPullData, integer, ctx, anything).changesPacket(),
+	fn(uapi.BPF_FUNC_skb_store_bytes, skbStoreBytes),
+	fn(uapi.BPF_FUNC_skb_pull_data, skbPullData),
 }
 
 func skbLoadBytes(c *exec.CPU, _, offset, to, size, _ uint64) uint64 {

@@ -12,17 +12,17 @@ import (
 
 // skbMetaHelpers read and set what is known about a packet beside its bytes.
 var skbMetaHelpers = []helper{
-	fn(uapi.BPF_FUNC_get_hash_recalc, getHashRecalc, integer, ctx),
-	fn(uapi.BPF_FUNC_set_hash_invalid, setHashInvalid, integer, ctx),
-	fn(uapi.BPF_FUNC_set_hash, setHash, integer, ctx, anything),
-	fn(uapi.BPF_FUNC_skb_change_type, skbChangeType, integer, ctx, anything),
-	fn(uapi.BPF_FUNC_skb_set_tstamp, skbSetTstamp, integer, ctx, anything, anything),
-	fn(uapi.BPF_FUNC_skb_ecn_set_ce, skbECNSetCE, integer, ctx),
-	fn(uapi.BPF_FUNC_get_route_realm, zero, integer, ctx),
-	fn(uapi.BPF_FUNC_get_cgroup_classid, zero, integer, ctx),
-	fn(uapi.BPF_FUNC_skb_cgroup_classid, zero, integer, ctx),
-	fn(uapi.BPF_FUNC_skb_cgroup_id, skbCgroupID, integer, ctx),
-	fn(uapi.BPF_FUNC_skb_ancestor_cgroup_id, skbAncestorCgroupID, integer, ctx, anything),
+	fn(uapi.BPF_FUNC_get_hash_recalc, getHashRecalc),
+	fn(uapi.BPF_FUNC_set_hash_invalid, setHashInvalid),
+	fn(uapi.BPF_FUNC_set_hash, setHash),
+	fn(uapi.BPF_FUNC_skb_change_type, skbChangeType),
+	fn(uapi.BPF_FUNC_skb_set_tstamp, skbSetTstamp),
+	fn(uapi.BPF_FUNC_skb_ecn_set_ce, skbECNSetCE),
+	fn(uapi.BPF_FUNC_get_route_realm, zero),
+	fn(uapi.BPF_FUNC_get_cgroup_classid, zero),
+	fn(uapi.BPF_FUNC_skb_cgroup_classid, zero),
+	fn(uapi.BPF_FUNC_skb_cgroup_id, skbCgroupID),
+	fn(uapi.BPF_FUNC_skb_ancestor_cgroup_id, skbAncestorCgroupID),
 }
 
 func clearHash(s *netbuf.SKB) { s.Hash, s.SWHash, s.L4Hash = 0, 0, 0 }

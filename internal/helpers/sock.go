@@ -1,7 +1,6 @@
 package helpers
 
 import (
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/ktype"
@@ -13,25 +12,20 @@ import (
 // sockHelpers look sockets up. There are none to be found, but programs must be
 // able to ask.
 var sockHelpers = []helper{
-	fn(uapi.BPF_FUNC_sk_lookup_tcp, zero, desc.RetSocket|desc.RetNull,
-		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
-	fn(uapi.BPF_FUNC_sk_lookup_udp, zero, desc.RetSocket|desc.RetNull,
-		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
-	fn(uapi.BPF_FUNC_skc_lookup_tcp, zero, desc.RetSockCommon|desc.RetNull,
-		ctx, memIn, memSize0, anything, anything).readsPacket().acquires(),
-	fn(uapi.BPF_FUNC_sk_release, zero, integer, sockArg|desc.Release).releases(),
-	fn(uapi.BPF_FUNC_tcp_check_syncookie, noListener, integer,
-		sockArg, memIn, memSize, memIn, memSize).readsPacket().gpl(),
-	fn(uapi.BPF_FUNC_tcp_gen_syncookie, noListener, integer,
-		sockArg, memIn, memSize, memIn, memSize).readsPacket().gpl(),
+	fn(uapi.BPF_FUNC_sk_lookup_tcp, zero),
+	fn(uapi.BPF_FUNC_sk_lookup_udp, zero),
+	fn(uapi.BPF_FUNC_skc_lookup_tcp, zero),
+	fn(uapi.BPF_FUNC_sk_release, zero),
+	fn(uapi.BPF_FUNC_tcp_check_syncookie, noListener),
+	fn(uapi.BPF_FUNC_tcp_gen_syncookie, noListener),
 }
 
 // skbSockHelpers look at the socket of a packet.
 var skbSockHelpers = []helper{
-	fn(uapi.BPF_FUNC_sk_fullsock, skFullsock, desc.RetSocket|desc.RetNull, desc.ArgSockCommon),
-	fn(uapi.BPF_FUNC_tcp_sock, zero, desc.RetTCPSock|desc.RetNull, desc.ArgSockCommon),
-	fn(uapi.BPF_FUNC_get_listener_sock, zero, desc.RetSocket|desc.RetNull, desc.ArgSockCommon),
-	fn(uapi.BPF_FUNC_sk_assign, skAssign, integer, ctx, sockArg, anything),
+	fn(uapi.BPF_FUNC_sk_fullsock, skFullsock),
+	fn(uapi.BPF_FUNC_tcp_sock, zero),
+	fn(uapi.BPF_FUNC_get_listener_sock, zero),
+	fn(uapi.BPF_FUNC_sk_assign, skAssign),
 }
 
 // noListener: no socket listens for TCP, so none has SYN cookies.

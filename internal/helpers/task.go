@@ -7,19 +7,20 @@ import (
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // taskHelpers ask about the running task. A run belongs to the process that
 // skep is part of; it is in the root cgroup.
 var taskHelpers = []helper{
-	fn(uapi.BPF_FUNC_get_current_pid_tgid, currentPID, integer),
-	fn(uapi.BPF_FUNC_get_ns_current_pid_tgid, currentNSPID, integer, anything, anything, memOut, memSize),
-	fn(uapi.BPF_FUNC_get_current_uid_gid, currentUID, integer).requires(needBPF),
-	fn(uapi.BPF_FUNC_get_current_comm, currentComm, integer, memOut, memSize).requires(needPerfmon),
-	fn(uapi.BPF_FUNC_get_current_cgroup_id, cgroupID, integer).requires(needBPF),
-	fn(uapi.BPF_FUNC_get_current_ancestor_cgroup_id, ancestorCgroupID, integer, anything).requires(needBPF),
-	fn(uapi.BPF_FUNC_get_cgroup_classid, zero, integer).requires(needBPF),
+	fn(uapi.BPF_FUNC_get_current_pid_tgid, currentPID),
+	fn(uapi.BPF_FUNC_get_ns_current_pid_tgid, currentNSPID),
+	fn(uapi.BPF_FUNC_get_current_uid_gid, currentUID),
+	fn(uapi.BPF_FUNC_get_current_comm, currentComm),
+	fn(uapi.BPF_FUNC_get_current_cgroup_id, cgroupID),
+	fn(uapi.BPF_FUNC_get_current_ancestor_cgroup_id, ancestorCgroupID),
+	fn(uapi.BPF_FUNC_get_cgroup_classid, zero).of(proto.Task),
 }
 
 // zero is the body of helpers that have nothing to report.

@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"math"
 
-	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
-const numberOut = desc.ArgMem | desc.FixedSize | desc.MemUninit | desc.MemWrite | desc.Aligned
-
 // textHelpers read numbers and compare strings.
 var textHelpers = []helper{
-	fn(uapi.BPF_FUNC_strtol, strtol, integer, memIn, memSize, anything, numberOut).sized(4, 8),
-	fn(uapi.BPF_FUNC_strtoul, strtoul, integer, memIn, memSize, anything, numberOut).sized(4, 8),
-	fn(uapi.BPF_FUNC_strncmp, strncmp, integer, memIn, memSize, desc.ArgConstStr),
+	fn(uapi.BPF_FUNC_strtol, strtol),
+	fn(uapi.BPF_FUNC_strtoul, strtoul),
+	fn(uapi.BPF_FUNC_strncmp, strncmp),
 }
 
 func strtol(c *exec.CPU, buf, size, flags, out, _ uint64) uint64 {

@@ -2,22 +2,22 @@ package helpers
 
 import (
 	"github.com/skep-ebpf/skep/internal/exec"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // timeHelpers are clocks, randomness and the number of the CPU.
 var timeHelpers = []helper{
-	fn(uapi.BPF_FUNC_ktime_get_ns, ktimeGet, integer),
-	fn(uapi.BPF_FUNC_ktime_get_boot_ns, ktimeGetBoot, integer),
-	fn(uapi.BPF_FUNC_ktime_get_tai_ns, ktimeGetTAI, integer),
-	fn(uapi.BPF_FUNC_ktime_get_coarse_ns, ktimeGetCoarse, integer),
-	fn(uapi.BPF_FUNC_jiffies64, jiffies64, integer).requires(needBPF),
-	fn(uapi.BPF_FUNC_get_prandom_u32, prandom, integer),
-	fastCall(fn(uapi.BPF_FUNC_get_smp_processor_id, processorID, integer)),
-	fn(uapi.BPF_FUNC_get_numa_node_id, numaNode, integer),
+	fn(uapi.BPF_FUNC_ktime_get_ns, ktimeGet),
+	fn(uapi.BPF_FUNC_ktime_get_boot_ns, ktimeGetBoot),
+	fn(uapi.BPF_FUNC_ktime_get_tai_ns, ktimeGetTAI),
+	fn(uapi.BPF_FUNC_ktime_get_coarse_ns, ktimeGetCoarse),
+	fn(uapi.BPF_FUNC_jiffies64, jiffies64),
+	fn(uapi.BPF_FUNC_get_prandom_u32, prandom),
+	fn(uapi.BPF_FUNC_get_smp_processor_id, processorID),
+	fn(uapi.BPF_FUNC_get_smp_processor_id, processorID).of(proto.Raw),
+	fn(uapi.BPF_FUNC_get_numa_node_id, numaNode),
 }
-
-func fastCall(h helper) helper { h.FastCall = true; return h }
 
 // Hz is how often jiffies count in a second (CONFIG_HZ).
 const Hz = 250

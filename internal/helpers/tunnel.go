@@ -11,9 +11,9 @@ import (
 // run or a capture came through one, so the answers are those of Linux for
 // packets without tunnel metadata or security path.
 var tunnelHelpers = []helper{
-	fn(uapi.BPF_FUNC_skb_get_tunnel_key, getTunnelKey, integer, ctx, memOut, memSize, anything),
-	fn(uapi.BPF_FUNC_skb_get_tunnel_opt, getTunnelOpt, integer, ctx, memOut, memSize),
-	fn(uapi.BPF_FUNC_skb_get_xfrm_state, getXfrmState, integer, ctx, anything, memOut, memSize, anything),
+	fn(uapi.BPF_FUNC_skb_get_tunnel_key, getTunnelKey),
+	fn(uapi.BPF_FUNC_skb_get_tunnel_opt, getTunnelOpt),
+	fn(uapi.BPF_FUNC_skb_get_xfrm_state, getXfrmState),
 }
 
 // none clears the output and fails.

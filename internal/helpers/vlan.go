@@ -13,8 +13,8 @@ import (
 // vlanHelpers put 802.1Q tags on packets. The outermost tag is beside the packet
 // (vlan_proto and vlan_tci of the sk_buff), the ones below in it.
 var vlanHelpers = []helper{
-	fn(uapi.BPF_FUNC_skb_vlan_push, skbVLANPush, integer, ctx, anything, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_skb_vlan_pop, skbVLANPop, integer, ctx).changesPacket(),
+	fn(uapi.BPF_FUNC_skb_vlan_push, skbVLANPush),
+	fn(uapi.BPF_FUNC_skb_vlan_pop, skbVLANPop),
 }
 
 var (

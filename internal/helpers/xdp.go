@@ -6,18 +6,19 @@ import (
 	"github.com/skep-ebpf/skep/internal/ktype"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/netbuf"
+	"github.com/skep-ebpf/skep/internal/proto"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // xdpHelpers work on a frame in the driver.
 var xdpHelpers = []helper{
-	fn(uapi.BPF_FUNC_xdp_adjust_head, xdpAdjustHead, integer, ctx, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_xdp_adjust_tail, xdpAdjustTail, integer, ctx, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_xdp_adjust_meta, xdpAdjustMeta, integer, ctx, anything).changesPacket(),
-	fn(uapi.BPF_FUNC_xdp_get_buff_len, xdpGetBuffLen, integer, ctx),
-	fn(uapi.BPF_FUNC_xdp_load_bytes, xdpLoadBytes, integer, ctx, anything, memOut, memSize),
-	fn(uapi.BPF_FUNC_xdp_store_bytes, xdpStoreBytes, integer, ctx, anything, memIn, memSize),
-	fn(uapi.BPF_FUNC_redirect, xdpRedirect, integer, anything, anything),
+	fn(uapi.BPF_FUNC_xdp_adjust_head, xdpAdjustHead),
+	fn(uapi.BPF_FUNC_xdp_adjust_tail, xdpAdjustTail),
+	fn(uapi.BPF_FUNC_xdp_adjust_meta, xdpAdjustMeta),
+	fn(uapi.BPF_FUNC_xdp_get_buff_len, xdpGetBuffLen),
+	fn(uapi.BPF_FUNC_xdp_load_bytes, xdpLoadBytes),
+	fn(uapi.BPF_FUNC_xdp_store_bytes, xdpStoreBytes),
+	fn(uapi.BPF_FUNC_redirect, xdpRedirect).of(proto.XDP),
 }
 
 // frameStart is the lowest address that metadata and data may have.

@@ -49,7 +49,9 @@ func cgroupSKBReturn(p *desc.ProgInfo) *desc.Range {
 	return &desc.Range{Min: 0, Max: 1}
 }
 
-func withBPF(_ desc.CtxAccess, p *desc.ProgInfo) bool { return p != nil && (p.Caps.BPF || p.Caps.SysAdmin) }
+func withBPF(_ desc.CtxAccess, p *desc.ProgInfo) bool {
+	return p != nil && (p.Caps.BPF || p.Caps.SysAdmin)
+}
 
 // withSocket adds the socket's fields to a struct __sk_buff.
 func withSocket(c *desc.Context) *desc.Context {

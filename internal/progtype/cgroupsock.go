@@ -12,8 +12,8 @@ import (
 // bound and closed. Context access as in sock_filter_is_valid_access: that of
 // struct bpf_sock, with what each hook may see and set.
 var cgroupSock = desc.ProgType{
-	Type: uapi.BPF_PROG_TYPE_CGROUP_SOCK,
-	Name: "cgroup_sock",
+	Type:    uapi.BPF_PROG_TYPE_CGROUP_SOCK,
+	Name:    "cgroup_sock",
 	Context: &desc.Context{Name: "bpf_sock", Size: uapi.SizeofSock, Fields: hookFields(sockFields)},
 	Helper:  helpers.Lookup,
 	Return:  returns(0, 1),

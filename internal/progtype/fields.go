@@ -48,7 +48,9 @@ func writable(f desc.CtxField) desc.CtxField {
 
 // when restricts a field by attach type.
 func when(f desc.CtxField, attach ...uapi.AttachType) desc.CtxField {
-	f.Allow = func(_ desc.CtxAccess, p *desc.ProgInfo) bool { return p != nil && slices.Contains(attach, p.ExpectedAttach) }
+	f.Allow = func(_ desc.CtxAccess, p *desc.ProgInfo) bool {
+		return p != nil && slices.Contains(attach, p.ExpectedAttach)
+	}
 	return f
 }
 

@@ -21,7 +21,7 @@ func sched(t uapi.ProgType, name string) desc.ProgType {
 		Name: name,
 		Context: skbContext(nil,
 			[]string{"mark", "tc_index", "priority", "tc_classid", "cb", "tstamp", "queue_mapping"}),
-		Helper:            helpers.ForSched,
+		Helper:            helpers.Lookup,
 		DirectPacketWrite: true,
 		PacketAccess:      true,
 		LoadAbs:           true,

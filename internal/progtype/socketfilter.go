@@ -14,7 +14,7 @@ var socketFilter = desc.ProgType{
 	Context: skbContext(
 		[]string{"tc_classid", "data", "data_end", "data_meta", "tstamp", "wire_len", "tstamp_type", "hwtstamp"},
 		[]string{"cb"}),
-	Helper:        helpers.ForSocketFilter,
+	Helper:        helpers.Lookup,
 	LoadAbs:       true,
 	LoadAbsHelper: helpers.LoadAbs,
 	Unprivileged:  true,

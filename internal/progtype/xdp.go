@@ -24,7 +24,7 @@ var xdp = desc.ProgType{
 		{Name: "egress_ifindex", Off: uapi.OffXDPMdEgressIfindex, Size: 4, Read: true, Allow: onDevmap,
 			Lower: chain(false, insn.SizeW, ktype.OffNetDevIfindex, ktype.OffXDPTXQ, ktype.OffTxqDev)},
 	}},
-	Helper:            helpers.ForXDP,
+	Helper:            helpers.Lookup,
 	DirectPacketWrite: true,
 	PacketAccess:      true,
 	NeedsNetAdmin:     true,

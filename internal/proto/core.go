@@ -25,7 +25,7 @@ var coreProtos = []row{
 	fn(uapi.BPF_FUNC_spin_unlock, void, desc.ArgSpinLock),
 	fn(uapi.BPF_FUNC_get_prandom_u32, integer),
 	fn(uapi.BPF_FUNC_get_smp_processor_id, integer).fast(),
-	fn(uapi.BPF_FUNC_get_smp_processor_id, integer).of(raw),
+	fn(uapi.BPF_FUNC_get_smp_processor_id, integer).of(Raw),
 	fn(uapi.BPF_FUNC_get_numa_node_id, integer),
 	fn(uapi.BPF_FUNC_ktime_get_ns, integer),
 	fn(uapi.BPF_FUNC_ktime_get_boot_ns, integer),

@@ -5,40 +5,39 @@ package proto
 
 import (
 	"github.com/skep-ebpf/skep/internal/desc"
-	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // Max is one more than the highest helper id of Linux 6.18.
 const Max = int(uapi.BPF_FUNC_cgrp_storage_delete) + 1
 
-// variant tells prototypes of one helper id apart: program types whose kernel
+// Variant tells prototypes of one helper id apart: program types whose kernel
 // function differs, in signature or in body.
-type variant string
+type Variant string
 
-// The variants, by the program types that have them.
+// The variants: the program types, or what the kernel's function is for.
 const (
-	common variant = ""
-	xdp    variant = "xdp"
-	skSKB  variant = "sk_skb"
-	flow   variant = "flow_dissector"
-	reuse  variant = "sk_reuseport"
-	lookup variant = "sk_lookup"
-	event  variant = "event_output" // bpf_event_output_data
-	perf   variant = "perf_event"
-	trace  variant = "tracing"
-	multi  variant = "multi" // kprobes and uprobes, many at a time
-	cgSock variant = "cgroup_sock"
-	full   variant = "sock" // takes a socket, not a context
-	addr   variant = "sock_addr"
-	task   variant = "task"
-	raw    variant = "raw" // of code that may be preempted
+	Common        Variant = ""
+	XDP           Variant = "xdp"
+	SkSKB         Variant = "sk_skb"
+	FlowDissector Variant = "flow_dissector"
+	SkReuseport   Variant = "sk_reuseport"
+	SkLookup      Variant = "sk_lookup"
+	EventOutput   Variant = "event_output" // of a context that is no packet
+	PerfEvent     Variant = "perf_event"
+	Tracing       Variant = "tracing"
+	Multi         Variant = "multi" // kprobes and uprobes, many at a time
+	CgroupSock    Variant = "cgroup_sock"
+	Socket        Variant = "sock" // takes a socket, not a context
+	SockAddr      Variant = "sock_addr"
+	Task          Variant = "task" // of the current task, not of a packet
+	Raw           Variant = "raw"  // the plain one, where tracing has a better one
 )
 
 // row is a prototype of the tables.
 type row struct {
 	desc.Helper
-	variant variant
+	variant Variant
 }
 
 // fn is a prototype without flags.
@@ -61,11 +60,7 @@ func (r row) releases() row                { r.Releases = true; return r }
 func (r row) sized(arg int, n uint32) row  { r.ArgSize[arg-1] = n; return r }
 func (r row) btf(arg int, name string) row { r.ArgBTF[arg-1] = name; return r }
 func (r row) gives(name string) row        { r.RetBTF = name; return r }
-func (r row) of(v variant) row             { r.variant = v; return r }
-func (r row) checks(f formatCheck) row     { r.CheckFormat = f; return r }
-
-// formatCheck is the type of desc.Helper.CheckFormat.
-type formatCheck = func(format []byte, args int) errno.Errno
+func (r row) of(v Variant) row             { r.variant = v; return r }
 
 // Short names for arguments and results, as Linux spells them after ARG_ and
 // RET_.
@@ -108,12 +103,12 @@ var tables = [][]row{
 }
 
 // byID are the prototypes of each helper, by variant.
-var byID = func() (all [Max]map[variant]*desc.Helper) {
+var byID = func() (all [Max]map[Variant]*desc.Helper) {
 	for _, t := range tables {
 		for i := range t {
 			r := &t[i]
 			if all[r.ID] == nil {
-				all[r.ID] = map[variant]*desc.Helper{}
+				all[r.ID] = map[Variant]*desc.Helper{}
 			}
 			all[r.ID][r.variant] = &r.Helper
 		}
@@ -121,10 +116,14 @@ var byID = func() (all [Max]map[variant]*desc.Helper) {
 	return all
 }()
 
-// find is the prototype of a helper in a variant, or the common one.
-func find(id uapi.FuncID, v variant) *desc.Helper {
+// Find is the prototype of a helper in a variant, or the common one; nil if it
+// has neither.
+func Find(id uapi.FuncID, v Variant) *desc.Helper {
+	if int64(id) >= int64(Max) {
+		return nil
+	}
 	if h := byID[id][v]; h != nil {
 		return h
 	}
-	return byID[id][common]
+	return byID[id][Common]
 }

@@ -11,7 +11,7 @@ import (
 type family struct {
 	ids []uapi.FuncID
 	// variant is what they are called with, where an id has prototypes of several.
-	variant variant
+	variant Variant
 	need    privilege
 	// only and except are the expected attach types that get them; nil: all.
 	only, except []uapi.AttachType
@@ -66,7 +66,7 @@ var base = []family{
 		uapi.BPF_FUNC_get_current_pid_tgid, uapi.BPF_FUNC_get_ns_current_pid_tgid,
 		uapi.BPF_FUNC_get_current_uid_gid,
 	}},
-	{ids: []uapi.FuncID{uapi.BPF_FUNC_get_smp_processor_id}, variant: raw},
+	{ids: []uapi.FuncID{uapi.BPF_FUNC_get_smp_processor_id}, variant: Raw},
 	{need: capBPF, ids: []uapi.FuncID{
 		uapi.BPF_FUNC_spin_lock, uapi.BPF_FUNC_spin_unlock, uapi.BPF_FUNC_jiffies64, uapi.BPF_FUNC_per_cpu_ptr,
 		uapi.BPF_FUNC_this_cpu_ptr, uapi.BPF_FUNC_timer_init, uapi.BPF_FUNC_timer_set_callback,
@@ -79,7 +79,7 @@ var base = []family{
 		uapi.BPF_FUNC_get_current_ancestor_cgroup_id, uapi.BPF_FUNC_current_task_under_cgroup,
 		uapi.BPF_FUNC_task_storage_get, uapi.BPF_FUNC_task_storage_delete,
 	}},
-	{need: capBPF, ids: []uapi.FuncID{uapi.BPF_FUNC_get_cgroup_classid}, variant: task},
+	{need: capBPF, ids: []uapi.FuncID{uapi.BPF_FUNC_get_cgroup_classid}, variant: Task},
 	{need: capBoth, ids: []uapi.FuncID{
 		uapi.BPF_FUNC_trace_printk, uapi.BPF_FUNC_get_current_task, uapi.BPF_FUNC_get_current_task_btf,
 		uapi.BPF_FUNC_get_current_comm, uapi.BPF_FUNC_probe_read_user, uapi.BPF_FUNC_probe_read_kernel,
@@ -120,7 +120,7 @@ var answered = []uapi.AttachType{
 }
 
 // eventOutput is perf_event_output for contexts that are no packet.
-var eventOutput = family{ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}, variant: event}
+var eventOutput = family{ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}, variant: EventOutput}
 
 var skStorage = family{ids: []uapi.FuncID{uapi.BPF_FUNC_sk_storage_get, uapi.BPF_FUNC_sk_storage_delete}}
 
@@ -166,7 +166,7 @@ var index = func() []*[Max][]choice {
 			for i := range families {
 				f := &families[i]
 				for _, id := range f.ids {
-					all[t][id] = append(all[t][id], choice{f, find(id, f.variant)})
+					all[t][id] = append(all[t][id], choice{f, Find(id, f.variant)})
 				}
 			}
 		}

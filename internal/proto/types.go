@@ -61,7 +61,7 @@ var (
 		uapi.BPF_FUNC_skb_set_tstamp,
 	}}}
 
-	xdpOnly = []family{lookups, syncookies, {variant: xdp, ids: []uapi.FuncID{
+	xdpOnly = []family{lookups, syncookies, {variant: XDP, ids: []uapi.FuncID{
 		uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_smp_processor_id, uapi.BPF_FUNC_csum_diff,
 		uapi.BPF_FUNC_xdp_adjust_head, uapi.BPF_FUNC_xdp_adjust_meta, uapi.BPF_FUNC_xdp_adjust_tail,
 		uapi.BPF_FUNC_redirect, uapi.BPF_FUNC_redirect_map, uapi.BPF_FUNC_xdp_get_buff_len,
@@ -89,12 +89,12 @@ var (
 		uapi.BPF_FUNC_lwt_seg6_store_bytes, uapi.BPF_FUNC_lwt_seg6_action, uapi.BPF_FUNC_lwt_seg6_adjust_srh,
 	}}}
 
-	flowDissector = []family{{variant: flow, ids: []uapi.FuncID{uapi.BPF_FUNC_skb_load_bytes}}}
+	flowDissector = []family{{variant: FlowDissector, ids: []uapi.FuncID{uapi.BPF_FUNC_skb_load_bytes}}}
 )
 
 // Types of sockets.
 var (
-	skSKBOnly = []family{lookups, {variant: skSKB, ids: []uapi.FuncID{
+	skSKBOnly = []family{lookups, {variant: SkSKB, ids: []uapi.FuncID{
 		uapi.BPF_FUNC_skb_store_bytes, uapi.BPF_FUNC_skb_load_bytes, uapi.BPF_FUNC_skb_pull_data,
 		uapi.BPF_FUNC_skb_change_tail, uapi.BPF_FUNC_skb_change_head, uapi.BPF_FUNC_skb_adjust_room,
 		uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_socket_uid, uapi.BPF_FUNC_sk_redirect_map,
@@ -115,14 +115,14 @@ var (
 	}}}
 
 	skReuseport = []family{
-		{variant: reuse, ids: []uapi.FuncID{
+		{variant: SkReuseport, ids: []uapi.FuncID{
 			uapi.BPF_FUNC_sk_select_reuseport, uapi.BPF_FUNC_skb_load_bytes,
 			uapi.BPF_FUNC_skb_load_bytes_relative, uapi.BPF_FUNC_ktime_get_coarse_ns,
 		}},
-		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
+		{variant: Socket, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
 	}
 
-	skLookup = []family{eventOutput, {variant: lookup, ids: []uapi.FuncID{
+	skLookup = []family{eventOutput, {variant: SkLookup, ids: []uapi.FuncID{
 		uapi.BPF_FUNC_sk_assign, uapi.BPF_FUNC_sk_release,
 	}}}
 )
@@ -139,13 +139,13 @@ var (
 		{ids: []uapi.FuncID{
 			uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_ktime_get_coarse_ns,
 		}},
-		{variant: cgSock, ids: []uapi.FuncID{uapi.BPF_FUNC_sk_storage_get}},
+		{variant: CgroupSock, ids: []uapi.FuncID{uapi.BPF_FUNC_sk_storage_get}},
 		{ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
 			only: []uapi.AttachType{uapi.BPF_CGROUP_INET_SOCK_CREATE}},
 	}
 
 	sockAddr = []family{eventOutput, skStorage,
-		{variant: addr, ids: lookups.ids},
+		{variant: SockAddr, ids: lookups.ids},
 		{ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie}},
 		{ids: []uapi.FuncID{uapi.BPF_FUNC_bind},
 			only: []uapi.AttachType{uapi.BPF_CGROUP_INET4_CONNECT, uapi.BPF_CGROUP_INET6_CONNECT}},
@@ -160,7 +160,7 @@ var (
 
 	sockopt = []family{eventOutput, skStorage,
 		{ids: []uapi.FuncID{uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_tcp_sock}},
-		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
+		{variant: Socket, ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
 			only: []uapi.AttachType{uapi.BPF_CGROUP_SETSOCKOPT}},
 	}
 )
@@ -179,41 +179,41 @@ var (
 	// kprobe leaves bpf_override_return out: Linux has it with
 	// CONFIG_BPF_KPROBE_OVERRIDE only, for machines to be tested on.
 	kprobe = []family{
-		{variant: trace, ids: []uapi.FuncID{
+		{variant: Tracing, ids: []uapi.FuncID{
 			uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_stackid, uapi.BPF_FUNC_get_stack,
 			uapi.BPF_FUNC_get_attach_cookie,
 		}},
-		{variant: multi, ids: []uapi.FuncID{uapi.BPF_FUNC_get_func_ip}, only: []uapi.AttachType{
+		{variant: Multi, ids: []uapi.FuncID{uapi.BPF_FUNC_get_func_ip}, only: []uapi.AttachType{
 			uapi.BPF_TRACE_KPROBE_MULTI, uapi.BPF_TRACE_KPROBE_SESSION,
 			uapi.BPF_TRACE_UPROBE_MULTI, uapi.BPF_TRACE_UPROBE_SESSION,
 		}},
 	}
 
-	tracepoint = []family{{variant: trace, ids: kprobe[0].ids}}
+	tracepoint = []family{{variant: Tracing, ids: kprobe[0].ids}}
 
 	perfEvent = []family{
-		{variant: perf, ids: []uapi.FuncID{
+		{variant: PerfEvent, ids: []uapi.FuncID{
 			uapi.BPF_FUNC_get_stackid, uapi.BPF_FUNC_get_stack, uapi.BPF_FUNC_perf_prog_read_value,
 			uapi.BPF_FUNC_read_branch_records, uapi.BPF_FUNC_get_attach_cookie,
 		}},
-		{variant: trace, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}},
+		{variant: Tracing, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}},
 	}
 
 	rawTracepoint = []family{
-		{variant: raw, ids: []uapi.FuncID{uapi.BPF_FUNC_get_stack}},
-		{variant: trace, ids: kprobe[0].ids},
+		{variant: Raw, ids: []uapi.FuncID{uapi.BPF_FUNC_get_stack}},
+		{variant: Tracing, ids: kprobe[0].ids},
 	}
 
 	// tracingOnly is what tracing_prog_func_proto has for programs without a
 	// trampoline that do not iterate.
 	tracingOnly = []family{
-		{variant: trace, ids: []uapi.FuncID{
+		{variant: Tracing, ids: []uapi.FuncID{
 			uapi.BPF_FUNC_skb_output, uapi.BPF_FUNC_xdp_output, uapi.BPF_FUNC_sk_storage_get,
 			uapi.BPF_FUNC_sk_storage_delete, uapi.BPF_FUNC_sock_from_file, uapi.BPF_FUNC_xdp_get_buff_len,
 			uapi.BPF_FUNC_d_path,
 		}},
 		{ids: socketCasts},
-		{variant: full, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
+		{variant: Socket, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
 	}
 
 	syscall = []family{
