@@ -11,6 +11,7 @@ import (
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/helpers"
 	"github.com/skep-ebpf/skep/internal/interp"
+	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/oracle"
 	"github.com/skep-ebpf/skep/internal/prog"
@@ -51,7 +52,7 @@ func (b *bench) verified(tb testing.TB, pt *desc.ProgType, at uapi.AttachType, c
 	}
 	v, err := verifier.Verify(&prog.Raw{Info: info, Insns: code}, &verifier.Env{
 		Type: pt, CPUs: 1, Record: true, Log: log,
-		ResolveMap: func(int32) (*desc.Map, error) { return b.constant, nil },
+		ResolveMap: b.resolve,
 	})
 	if err != nil {
 		tb.Fatalf("skep's verifier refuses what the kernel accepts: %v\n%s", err, log)
@@ -114,6 +115,7 @@ type bench struct {
 	constant *desc.Map
 	value    uint64
 	live     []*oracle.Map
+	maps     []maps.Map // those behind the constant one
 }
 
 // constants puts data into a frozen map on both sides, in the place of the one
@@ -171,6 +173,10 @@ func newBench(tb testing.TB) *bench {
 		if b.value != 0 {
 			region.Free(b.value)
 		}
+		for _, m := range b.maps {
+			m.Free()
+		}
+		m.Synchronize()
 		if got := region.Used(); got != used {
 			tb.Errorf("test runs left %d bytes behind", got-used)
 		}
@@ -196,6 +202,30 @@ func (b *bench) compile(tb testing.TB, e exec.Engine, pt *desc.ProgType, at uapi
 }
 
 var engines = []exec.Engine{interp.New(), interp.NewChecking()}
+
+// add makes a map on both sides and returns what a program calls it.
+func (b *bench) add(t *testing.T, spec oracle.MapSpec) string {
+	t.Helper()
+	if len(b.live) == 0 {
+		b.constants(t, make([]byte, 8))
+	}
+	b.live = append(b.live, oracle.NewMap(t, spec))
+	m, err := maps.New(b.m, maps.Spec{Type: spec.Type, KeySize: spec.KeySize, ValueSize: spec.ValueSize,
+		MaxEntries: spec.MaxEntries, Flags: spec.Flags, Caps: allCaps})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.maps = append(b.maps, m)
+	return fmt.Sprintf("map[fd:%d]", len(b.maps))
+}
+
+// resolve finds the map that a program calls by a number.
+func (b *bench) resolve(fd int32) (*desc.Map, error) {
+	if fd == 0 {
+		return b.constant, nil
+	}
+	return b.maps[fd-1].Desc(), nil
+}
 
 // try compares one program, which begins with the context in R6 and returns R0,
 // on a few packets.
