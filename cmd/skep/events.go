@@ -9,18 +9,34 @@ import (
 	"github.com/skep-ebpf/skep"
 )
 
-// eventType finds the type of a map's records: what the map declares, or else
-// the one structure of the object whose name has "event" in it, if it is as
-// large as the record. Perf events are padded: size is then the least that the
-// record can have.
-func eventType(coll *skep.Collection, name string, record []byte) btf.Type {
-	m := coll.Maps[name]
+// eventForm is what the type of a record is found by.
+type eventForm struct {
+	name string // of the map
+	size int
+}
+
+// eventType is the type of a map's records of a size, nil where it is not known.
+func (r *report) eventType(name string, size int) btf.Type {
+	form := eventForm{name, size}
+	t, ok := r.types[form]
+	if !ok {
+		t = findEventType(r.coll, form)
+		r.types[form] = t
+	}
+	return t
+}
+
+// findEventType takes what the map declares, or else the one structure of the
+// object whose name has "event" in it, if it is as large as the record. Perf
+// events are padded to a multiple of eight bytes, less four.
+func findEventType(coll *skep.Collection, form eventForm) btf.Type {
+	m := coll.Maps[form.name]
 	fits := func(t btf.Type) bool {
 		n, err := btf.Sizeof(t)
-		return err == nil && (n == len(record) || m.Type == "perf_event_array" && n < len(record) && len(record)-n < 8)
+		return err == nil && (n == form.size || m.Type == "perf_event_array" && n < form.size && form.size-n < 8)
 	}
-	if t := m.Value; t != nil && fits(t) {
-		return t
+	if m.Value != nil && fits(m.Value) {
+		return m.Value
 	}
 	if coll.Types == nil {
 		return nil

@@ -76,13 +76,22 @@ func load(k *skep.Kernel, object, name string) (*loaded, error) {
 	return &loaded{coll, coll.Programs[name]}, nil
 }
 
+// objectError is what is wrong with an object.
+type objectError struct {
+	object string
+	err    error
+}
+
+func (e *objectError) Error() string { return e.object + ": " + e.err.Error() }
+func (e *objectError) Unwrap() error { return e.err }
+
 // describe puts the object in front of errors that do not name it.
 func describe(object string, err error) error {
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) || strings.HasPrefix(err.Error(), object) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", object, err)
+	return &objectError{object, err}
 }
 
 // hintFor says what else helps with an error: the end of the verifier's log.
@@ -101,6 +110,9 @@ func hintFor(err error) string {
 	for _, l := range lines[cut:] {
 		b.WriteString("  " + l + "\n")
 	}
-	b.WriteString("The whole log: skep verify -v\n")
+	var o *objectError
+	if errors.As(err, &o) {
+		fmt.Fprintf(&b, "The whole log: skep verify -v %s\n", o.object)
+	}
 	return b.String()
 }

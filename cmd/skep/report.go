@@ -39,6 +39,7 @@ type report struct {
 	first   time.Time
 	packets []packetJSON
 	events  []event
+	types   map[eventForm]btf.Type // found before
 	printk  lines
 	maps    []mapDump
 }
@@ -56,7 +57,7 @@ type lines struct {
 }
 
 func newReport(a *app, o *runOptions) *report {
-	r := &report{limit: shownText, inJSON: a.json, all: o.all}
+	r := &report{types: map[eventForm]btf.Type{}, limit: shownText, inJSON: a.json, all: o.all}
 	switch {
 	case o.all:
 		r.limit = -1
@@ -90,7 +91,7 @@ func (r *report) trace(line string) {
 // event takes a record that the program sent.
 func (r *report) event(e replay.Event) error {
 	if r.room(len(r.events)) {
-		r.events = append(r.events, event{e, eventType(r.coll, e.Map, e.Data)})
+		r.events = append(r.events, event{e, r.eventType(e.Map, len(e.Data))})
 	}
 	return nil
 }

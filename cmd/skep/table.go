@@ -56,13 +56,14 @@ func structColumns(prefix string, t btf.Type, offset, depth int) []column {
 	return out
 }
 
-// cell is the column's text.
+// cell is the column's text, "-" for a member that the value is too short for.
 func (c *column) cell(b []byte) string {
-	if c.member.Type != nil && c.offset <= len(b) {
-		var out strings.Builder
-		if writeMember(&out, c.member, b[c.offset:], 0) {
-			return out.String()
-		}
+	var out strings.Builder
+	switch {
+	case c.member.Type != nil && c.offset <= len(b) && writeMember(&out, c.member, b[c.offset:], 0):
+		return out.String()
+	case c.offset > 0:
+		return "-"
 	}
 	return valueText(nil, b)
 }

@@ -33,12 +33,16 @@ func valueText(t btf.Type, b []byte) string {
 	return hex.EncodeToString(b)
 }
 
-// maxNesting bounds how deep valueText looks into types.
-const maxNesting = 16
+// Bounds on what hostile types can make of a value: how deep they are looked
+// into, and how much text comes of it.
+const (
+	maxNesting = 16
+	maxText    = 1 << 16
+)
 
 // writeValue reports false where data and type do not go together.
 func writeValue(out *strings.Builder, t btf.Type, b []byte, depth int) bool {
-	if depth > maxNesting {
+	if depth > maxNesting || out.Len() > maxText {
 		return false
 	}
 	size, err := btf.Sizeof(t)
@@ -135,7 +139,7 @@ func writeArray(out *strings.Builder, a *btf.Array, b []byte, depth int) bool {
 		return true
 	}
 	size, err := btf.Sizeof(a.Type)
-	if err != nil {
+	if err != nil || size == 0 {
 		return false
 	}
 	out.WriteByte('[')
