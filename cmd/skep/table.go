@@ -106,5 +106,5 @@ func (t *table) write(w io.Writer) {
 }
 
 func isNumber(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789,.-") == ""
+	return s == "-" || s != "" && strings.Trim(strings.TrimPrefix(s, "-"), "0123456789") == ""
 }

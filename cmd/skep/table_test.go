@@ -74,9 +74,9 @@ func TestTable(t *testing.T) {
 	tab.rows = append(tab.rows, cells(columns, outerBytes), cells(columns, outerBytes[:9]))
 	var got strings.Builder
 	tab.write(&got)
-	const want = `  saddr      name   count.packets  count.bytes  mac           flags
+	const want = `  saddr      name   count.packets  count.bytes           mac  flags
   10.20.0.1  "eth"              3            4  020000010203  {"a":"0x5"}
-  10.20.0.1  "eth"              -            -  -             -
+  10.20.0.1  "eth"              -            -             -  -
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
