@@ -250,5 +250,5 @@ func TestLoop(t *testing.T) {
 }
 
 func privileged() *desc.ProgInfo {
-	return &desc.ProgInfo{Caps: desc.Caps{BPF: true, Perfmon: true, NetAdmin: true, SysAdmin: true}}
+	return &desc.ProgInfo{Type: xdp, GPL: true, Caps: allCaps}
 }
