@@ -2,16 +2,19 @@ package verifier
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/prog"
 )
 
-// maxBeliefs bounds how many registers are kept for the checking interpreter. A
-// walk that needs more is not recorded.
-const maxBeliefs = 1 << 21
+// Bounds on what is kept for the checking interpreter: registers in all, and
+// visits to one instruction, every one of which may have to be looked at each
+// time that the instruction runs. A walk that needs more is not recorded.
+const (
+	maxBeliefs = 1 << 18
+	maxVisits  = 256
+)
 
 // believed keeps, for the checking interpreter, what the walk believed of the
 // current frame each time it came to an instruction.
@@ -64,7 +67,8 @@ func (v *verifier) believe() {
 		}
 	}
 	b.at[v.insnIdx] = append(b.at[v.insnIdx], e)
-	if b.count += len(e.regs) + len(e.slots); b.count > maxBeliefs {
+	b.count += len(e.regs) + len(e.slots)
+	if b.count > maxBeliefs || len(b.at[v.insnIdx]) > maxVisits {
 		v.believed = nil
 	}
 }
@@ -75,47 +79,54 @@ func (b *believed) Check(orig, depth int, m prog.Machine) string {
 	if orig < 0 || orig >= len(b.at) {
 		return fmt.Sprintf("instruction %d is not in the program", orig)
 	}
-	wrong := "the walk never came here at this depth of calls"
-	for _, e := range slices.Backward(b.at[orig]) {
+	var wrong mismatch
+	for i := len(b.at[orig]) - 1; i >= 0; i-- {
+		e := &b.at[orig][i]
 		base := depth - e.depth
 		if base < 0 || !e.global && base != 0 {
 			continue
 		}
-		if wrong = b.contains(&e, base, orig, m); wrong == "" {
+		if wrong = b.contains(e, base, orig, m); wrong.reg == nil {
 			return ""
 		}
 	}
-	return wrong
+	if wrong.reg == nil {
+		return "the walk never came here at this depth of calls"
+	}
+	return wrong.String()
+}
+
+// mismatch is a value that was not believed possible. Its text is made only when
+// it is wanted: most are followed by a visit that does contain the state.
+type mismatch struct {
+	reg   *reg
+	n     int // of a register, or the offset of a stack slot
+	value uint64
+	copy  uint64 // what it was believed to be a copy of
+	isDup bool
+}
+
+// String says what is wrong.
+func (w mismatch) String() string {
+	name := fmt.Sprintf("R%d", w.n)
+	if w.n < 0 {
+		name = fmt.Sprintf("fp%d", w.n)
+	}
+	if w.isDup {
+		return fmt.Sprintf("%s is %#x, believed to be a copy of %#x", name, w.value, w.copy)
+	}
+	return fmt.Sprintf("%s is %#x, believed %s", name, w.value, w.reg.describe())
 }
 
 // contains says what of a machine state is outside of a belief. base is the
 // depth at which the belief's outermost frame runs.
-func (b *believed) contains(e *belief, base, orig int, m prog.Machine) string {
-	var groups [insn.NumRegs + maxStack/slotSize]struct {
-		id  uint32
-		val uint64
-	}
-	n := 0
-	check := func(name string, r *reg, val uint64) string {
-		if !b.holds(r, val, base, m) {
-			return fmt.Sprintf("%s is %#x, believed %s", name, val, r.describe())
-		}
-		if r.typ != scalar || r.id == 0 || r.id&addedConst != 0 {
-			return ""
-		}
-		for _, g := range groups[:n] {
-			if g.id == r.id && g.val != val {
-				return fmt.Sprintf("%s is %#x, believed to be a copy of %#x", name, val, g.val)
-			}
-		}
-		groups[n].id, groups[n].val = r.id, val
-		n++
-		return ""
-	}
+func (b *believed) contains(e *belief, base, orig int, m prog.Machine) mismatch {
+	var seen copies
 	for i := range e.regs {
 		x := &e.regs[i]
-		if wrong := check(fmt.Sprintf("R%d", x.n), &x.reg, m.Reg(insn.Reg(x.n))); wrong != "" {
-			return wrong
+		w := mismatch{reg: &x.reg, n: int(x.n), value: m.Reg(insn.Reg(x.n))}
+		if !b.holds(&x.reg, w.value, base, m) || !seen.agree(&w) {
+			return w
 		}
 	}
 	fp := m.FramePointer(base + e.frame)
@@ -125,12 +136,36 @@ func (b *believed) contains(e *belief, base, orig int, m prog.Machine) string {
 			continue
 		}
 		off := spiOffset(int(x.n))
-		val := m.Load(fp+uint64(int64(off)), slotSize)
-		if wrong := check(fmt.Sprintf("fp%d", off), &x.reg, val); wrong != "" {
-			return wrong
+		w := mismatch{reg: &x.reg, n: off, value: m.Load(fp+uint64(int64(off)), slotSize)}
+		if !b.holds(&x.reg, w.value, base, m) || !seen.agree(&w) {
+			return w
 		}
 	}
-	return ""
+	return mismatch{}
+}
+
+// copies holds scalars that share an id to having one value.
+type copies struct {
+	of [insn.NumRegs + maxStack/slotSize]struct {
+		id  uint32
+		val uint64
+	}
+	n int
+}
+
+func (c *copies) agree(w *mismatch) bool {
+	if w.reg.typ != scalar || w.reg.id == 0 || w.reg.id&addedConst != 0 {
+		return true
+	}
+	for _, o := range c.of[:c.n] {
+		if o.id == w.reg.id && o.val != w.value {
+			w.copy, w.isDup = o.val, true
+			return false
+		}
+	}
+	c.of[c.n].id, c.of[c.n].val = w.reg.id, w.value
+	c.n++
+	return true
 }
 
 func (r *reg) describe() string {
