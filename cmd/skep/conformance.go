@@ -24,7 +24,10 @@ func (a *app) conformanceCommand() *cobra.Command {
 them, and prints what they leave in r0, in base 16. HEXMEM is memory in base 16:
 r1 is its address and r2 its length; without it both are 0.
 
-It is the plugin side of https://github.com/Alan-Jowett/bpf_conformance.`,
+It is the plugin side of https://github.com/Alan-Jowett/bpf_conformance:
+
+  bpf_conformance_runner --test_file_directory tests \
+      --plugin_path skep --plugin_options conformance --cpu_version v4`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := io.ReadAll(io.LimitReader(a.in, maxInput))
@@ -54,6 +57,18 @@ It is the plugin side of https://github.com/Alan-Jowett/bpf_conformance.`,
 	}
 	engineFlag(cmd, &engine)
 	return cmd
+}
+
+// pluginArgs puts the command first: the runner of bpf_conformance gives a plugin
+// the memory, if there is any, before the plugin's options.
+func pluginArgs(args []string) []string {
+	if len(args) < 2 || args[1] != "conformance" {
+		return args
+	}
+	if _, err := decodeHex("", args[0]); err != nil {
+		return args
+	}
+	return append([]string{args[1], args[0]}, args[2:]...)
 }
 
 // decodeHex decodes base 16 with white space in it.

@@ -33,7 +33,7 @@ func command(args []string) int {
 
 	a := &app{out: os.Stdout, err: os.Stderr, in: os.Stdin}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(pluginArgs(args))
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
