@@ -20,6 +20,7 @@ type mapDump struct {
 	total int  // elements in the map
 	more  bool // and even more: it was not counted to the end
 	zero  int  // elements of an array that are zero and left out
+	width int  // of a cell on paper; 0: as it is
 }
 
 type elem struct {

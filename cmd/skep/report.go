@@ -126,6 +126,14 @@ func (r *report) packet(a *app, p *replay.Packet) error {
 	return err
 }
 
+// width is that of cells on paper.
+func (r *report) width() int {
+	if r.all {
+		return 0
+	}
+	return shownWidth
+}
+
 // readMaps takes the contents of the maps.
 func (r *report) readMaps(all map[string]*skep.Map) {
 	how := mapReading{limit: r.limit, skipZero: !r.inJSON && !r.all}
@@ -133,6 +141,8 @@ func (r *report) readMaps(all map[string]*skep.Map) {
 		how.limit = shownElems
 	}
 	for _, name := range usedMaps(all, r.mapIDs) {
-		r.maps = append(r.maps, readMap(all[name], how))
+		d := readMap(all[name], how)
+		d.width = r.width()
+		r.maps = append(r.maps, d)
 	}
 }

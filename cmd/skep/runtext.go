@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -152,22 +153,33 @@ func (d *mapDump) table() *table {
 	}
 	for _, e := range d.elems {
 		for cpu, v := range e.values {
-			row := cells(keys, e.key)
+			row := cells(keys, e.key, d.width)
 			if perCPU {
 				row = append(row, strconv.Itoa(cpu))
 			}
-			t.rows = append(t.rows, append(row, cells(values, v)...))
+			t.rows = append(t.rows, append(row, cells(values, v, d.width)...))
 		}
 	}
 	return t
 }
 
-func cells(columns []column, b []byte) []string {
+// cells are the columns' texts, cut to width characters; 0: whole.
+func cells(columns []column, b []byte, width int) []string {
 	out := make([]string, 0, len(columns)+maxColumns)
 	for i := range columns {
-		out = append(out, columns[i].cell(b))
+		out = append(out, clip(columns[i].cell(b), width))
 	}
 	return out
+}
+
+// shownWidth is how wide a cell is without --all.
+const shownWidth = 96
+
+func clip(s string, width int) string {
+	if width == 0 || utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
 }
 
 // size says how much is in the map.
@@ -196,7 +208,7 @@ func (d *mapDump) printVariables(w io.Writer, data []byte) {
 		if !ok || int(v.Offset)+int(v.Size) > len(data) {
 			continue
 		}
-		fmt.Fprintf(w, "  %-*s  %s\n", width, variable.Name, valueText(variable.Type, data[v.Offset:v.Offset+v.Size]))
+		fmt.Fprintf(w, "  %-*s  %s\n", width, variable.Name, clip(valueText(variable.Type, data[v.Offset:v.Offset+v.Size]), d.width))
 	}
 }
 
@@ -212,7 +224,7 @@ func (r *report) printEvents(w io.Writer) {
 		for to < len(r.events) && r.events[to].Map == first.Map && r.events[to].typ == first.typ {
 			to++
 		}
-		eventTable(r.events[from:to]).write(w)
+		eventTable(r.events[from:to], r.width()).write(w)
 		from = to
 	}
 	if n := r.stats.Events - len(r.events); n > 0 {
@@ -221,7 +233,7 @@ func (r *report) printEvents(w io.Writer) {
 }
 
 // eventTable has a line for each of the events, which are of one map and type.
-func eventTable(events []event) *table {
+func eventTable(events []event, width int) *table {
 	columns := columnsOf("data", events[0].typ)
 	t := &table{names: []string{"map", "packet"}}
 	for _, c := range columns {
@@ -232,7 +244,7 @@ func eventTable(events []event) *table {
 		t.names = append(t.names, "lost before")
 	}
 	for _, e := range events {
-		row := append([]string{e.Map, strconv.Itoa(e.Packet)}, cells(columns, e.Data)...)
+		row := append([]string{e.Map, strconv.Itoa(e.Packet)}, cells(columns, e.Data, width)...)
 		if lost {
 			row = append(row, strconv.FormatUint(e.Lost, 10))
 		}

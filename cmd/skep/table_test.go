@@ -71,7 +71,7 @@ func TestTable(t *testing.T) {
 	for _, c := range columns {
 		tab.names = append(tab.names, c.name)
 	}
-	tab.rows = append(tab.rows, cells(columns, outerBytes), cells(columns, outerBytes[:9]))
+	tab.rows = append(tab.rows, cells(columns, outerBytes, 0), cells(columns, outerBytes[:9], 0))
 	var got strings.Builder
 	tab.write(&got)
 	const want = `  saddr      name   count.packets  count.bytes           mac  flags
