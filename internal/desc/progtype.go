@@ -97,6 +97,8 @@ type Caps struct {
 type Context struct {
 	Name string // "xdp_md"
 	Size uint32
+	// NegativeOK lets programs read below the start too.
+	NegativeOK bool
 	// Fields in order of Off. Fields may be arrays (cb[5]).
 	Fields []CtxField
 }

@@ -7,71 +7,43 @@ import (
 
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
-	"github.com/skep-ebpf/skep/internal/oracle"
 	"github.com/skep-ebpf/skep/internal/patch"
 	"github.com/skep-ebpf/skep/internal/progtype"
-	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
-var sizeCode = map[uint32]uint8{1: insn.SizeB, 2: insn.SizeH, 4: insn.SizeW, 8: insn.SizeDW}
-
-// Every width at every offset of every context, loaded and stored: the tables
-// accept exactly what the live kernel accepts, and what the kernel learns of a
-// loaded pointer is what the table says.
+// Every width at every offset of every context, loaded (with and without sign)
+// and stored, for every attach type: skep says what the live kernel says, and
+// makes the same of what is loaded.
 func TestContextAccessLikeKernel(t *testing.T) {
-	oracle.Require(t)
-	for _, pt := range progtype.All() {
-		attach := []uapi.AttachType{0}
-		if pt.Type == uapi.BPF_PROG_TYPE_XDP {
-			attach = []uapi.AttachType{uapi.BPF_XDP, uapi.BPF_XDP_DEVMAP}
-		}
-		for _, at := range attach {
-			t.Run(fmt.Sprintf("%s/%d", pt.Name, at), func(t *testing.T) {
-				t.Parallel()
-				for off := uint32(0); off <= pt.Context.Size; off++ {
-					for size := uint32(1); size <= 8; size *= 2 {
-						for _, write := range []bool{false, true} {
-							compareAccess(t, pt, at, desc.CtxAccess{Off: off, Size: size, Write: write})
-						}
+	eachType(t, func(t *testing.T, q question) {
+		var s score
+		q.level = 2
+		for _, off := range interestingOffsets(q.pt.Context) {
+			for bits := 8; bits <= 64; bits *= 2 {
+				for _, form := range []string{"r2 = *(u%d *)(r1 %+d)", "*(u%d *)(r1 %+d) = r3", "*(u%d *)(r1 %+d) = 7", "r2 = *(s%d *)(r1 %+d)"} {
+					if bits == 64 && strings.Contains(form, "(s") {
+						continue
 					}
+					text := "r3 = 5\n" + fmt.Sprintf(form, bits, off) + "\nr0 = 1\nexit"
+					q.code = program(text)
+					s.ask(t, q, text)
 				}
-			})
+			}
 		}
-	}
+		s.report(t)
+	})
 }
 
-func compareAccess(t *testing.T, pt *desc.ProgType, at uapi.AttachType, a desc.CtxAccess) {
-	t.Helper()
-	access := insn.Make(insn.ClassLDX|insn.ModeMem|sizeCode[a.Size], insn.R2, insn.R1, int16(a.Off), 0)
-	if a.Write {
-		access = insn.Make(insn.ClassSTX|insn.ModeMem|sizeCode[a.Size], insn.R1, insn.R2, int16(a.Off), 0)
+// interestingOffsets are all offsets of a small context, and of a large one
+// those at its ends.
+func interestingOffsets(c *desc.Context) (offs []int) {
+	const near = 72
+	for off := -1; off <= min(int(c.Size), 32760)+1; off++ {
+		if c.Size < 300 || off < near || off > min(int(c.Size), 32760)-near {
+			offs = append(offs, off)
+		}
 	}
-	live := oracle.LoadProg(oracle.Prog{
-		Type: pt.Type, ExpectedAttachType: at, LogLevel: 2,
-		Insns: []insn.Instruction{
-			insn.Make(insn.ClassALU64|insn.OpMov|insn.SrcK, insn.R2, 0, 0, 0),
-			access,
-			insn.Make(insn.ClassALU64|insn.OpMov|insn.SrcK, insn.R0, 0, 0, 0),
-			insn.Make(insn.ClassJMP|insn.JmpEXIT, 0, 0, 0, 0),
-		},
-	})
-	defer live.Close()
-	f := pt.Context.Access(a, &desc.ProgInfo{Type: pt.Type, ExpectedAttach: at})
-	if (f != nil) != (live.Errno == 0) {
-		t.Errorf("offset %d, %d bytes, write %v: kernel says %v, table says %v\n%s",
-			a.Off, a.Size, a.Write, live.Errno, f != nil, live.Log)
-		return
-	}
-	if f == nil || a.Write {
-		return
-	}
-	want := map[desc.FieldKind]string{
-		desc.FieldPacket: "R2=pkt(", desc.FieldPacketEnd: "R2=pkt_end(", desc.FieldPacketMeta: "R2=pkt_meta(",
-		desc.FieldSockCommonOrNull: "R2=sock_common_or_null(", desc.FieldScalar: "R2=scalar(",
-	}[f.Kind]
-	if !strings.Contains(live.Log, want) {
-		t.Errorf("offset %d, %d bytes: table says %s, kernel says\n%s", a.Off, a.Size, want, live.Log)
-	}
+	return offs
 }
 
 // Every accepted access can be lowered, in each direction and with source and

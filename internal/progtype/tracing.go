@@ -7,13 +7,12 @@ import (
 )
 
 // kprobe is called where a probe was set, with the registers. Context access as
-// in kprobe_prog_is_valid_access; what is written there, a uprobe's task has
-// afterwards.
+// in kprobe_prog_is_valid_access.
 var kprobe = desc.ProgType{
 	Type: uapi.BPF_PROG_TYPE_KPROBE,
 	Name: "kprobe",
 	Context: &desc.Context{Name: "pt_regs", Size: uapi.SizeofPtRegs, Fields: []desc.CtxField{
-		writable(anyWidth("regs", 0, uapi.SizeofPtRegs)),
+		anyWidth("regs", 0, uapi.SizeofPtRegs),
 	}},
 	Helper:       helpers.Lookup,
 	Return:       sessionReturn,
@@ -34,11 +33,12 @@ func sessionReturn(p *desc.ProgInfo) *desc.Range {
 const maxTraceSize = 8192
 
 // tracepoint is called with a tracepoint's record, of which the first eight
-// bytes are the kernel's. Context access as in tp_prog_is_valid_access.
+// bytes are the kernel's. Context access as in tp_prog_is_valid_access, which
+// compares the offset as unsigned and so lets negative ones pass.
 var tracepoint = desc.ProgType{
 	Type: uapi.BPF_PROG_TYPE_TRACEPOINT,
 	Name: "tracepoint",
-	Context: &desc.Context{Name: "trace_entry", Size: maxTraceSize, Fields: []desc.CtxField{
+	Context: &desc.Context{Name: "trace_entry", Size: maxTraceSize, NegativeOK: true, Fields: []desc.CtxField{
 		anyWidth("record", 8, maxTraceSize-8),
 	}},
 	Helper:       helpers.Lookup,
@@ -83,13 +83,17 @@ var rawTracepointWritable = desc.ProgType{
 	Type: uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE,
 	Name: "raw_tracepoint_writable",
 	Context: &desc.Context{Name: "bpf_raw_tracepoint_args", Size: 8 * maxTraceArgs, Fields: []desc.CtxField{
-		points("args[0]", 0, 8, desc.FieldTPBuffer),
+		{Name: "args[0]", Size: 8, Kind: desc.FieldTPBuffer, Read: true, AnyWidth: true, Allow: wholeAtStart},
 		anyWidth("args", 8, 8*(maxTraceArgs-1)),
 	}},
 	Helper:       helpers.Lookup,
 	Tracing:      true,
 	NeedsPerfmon: true,
 }
+
+// wholeAtStart: Linux looks at the offset 0 alone, so that the rest of the first
+// argument may be read in parts.
+func wholeAtStart(a desc.CtxAccess, _ *desc.ProgInfo) bool { return a.Off != 0 || a.Size == 8 }
 
 // maxSyscallCtx is the first offset that a system call program may not name.
 const maxSyscallCtx = 1<<16 - 1

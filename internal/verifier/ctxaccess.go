@@ -16,6 +16,7 @@ var fieldTypes = [...]regType{
 	desc.FieldSocket:           ptrSocket,
 	desc.FieldSocketOrNull:     ptrSocket | orNull,
 	desc.FieldSockCommonOrNull: ptrSockCommon | orNull,
+	desc.FieldTPBuffer:         ptrTPBuffer,
 }
 
 // accessCtx checks an access to the context: only whole fields, as the program
@@ -39,9 +40,12 @@ func (v *verifier) accessCtx(a *access) error {
 		return nil
 	}
 	dst := v.reg(insn.Reg(a.value))
-	if f.Kind == desc.FieldScalar {
+	if f.Kind == desc.FieldScalar || uint32(a.size) < f.Width() { // a part of a pointer is a number
 		v.setUnknown(dst)
 		return nil
+	}
+	if f.Kind == desc.FieldTrusted {
+		return v.unsupported("a pointer to struct " + f.BTF)
 	}
 	t := fieldTypes[f.Kind]
 	dst.setPointer(t)
@@ -55,7 +59,13 @@ func (v *verifier) accessCtx(a *access) error {
 // ctxField finds the field that is accessed, nil if it may not be.
 func (v *verifier) ctxField(a *access) *desc.CtxField {
 	c := v.typ.Context
-	if c == nil || a.off < 0 || a.off > int(c.Size) {
+	if c == nil || a.off > int(c.Size) {
+		return nil
+	}
+	if a.off < 0 {
+		if c.NegativeOK && !a.write && a.off%a.size == 0 {
+			return &c.Fields[0]
+		}
 		return nil
 	}
 	f := c.Access(desc.CtxAccess{Insn: v.insn, Off: uint32(a.off), Size: uint32(a.size), Write: a.write}, v.info)

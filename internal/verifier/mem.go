@@ -41,6 +41,7 @@ var accessByType = [numTypes]func(*verifier, *access) error{
 	ptrSocket:     (*verifier).accessSock,
 	ptrSockCommon: (*verifier).accessSock,
 	ptrTCPSock:    (*verifier).accessSock,
+	ptrTPBuffer:   (*verifier).accessTPBuffer,
 }
 
 // checkAccess checks an access and sets the register that is loaded
@@ -329,6 +330,21 @@ func (v *verifier) accessPacketReg(a *access) error {
 	}
 	if err := v.accessPacket(a.reg, a.off, a.size, false); err != nil {
 		return err
+	}
+	v.setLoaded(a)
+	return nil
+}
+
+// accessTPBuffer checks an access to what a writable tracepoint's first argument
+// points to; how long that is, is known where the program is attached
+// (check_tp_buffer_access).
+func (v *verifier) accessTPBuffer(a *access) error {
+	r := v.reg(a.reg)
+	if a.off < 0 {
+		return v.fail(errno.EACCES, ReasonBounds, "R%d invalid tracepoint buffer access: off=%d, size=%d\n", a.reg, a.off, a.size)
+	}
+	if !r.Var.Is(0) {
+		return v.fail(errno.EACCES, ReasonBounds, "R%d invalid variable buffer offset: off=%d, var_off=%s\n", a.reg, a.off, r.Var)
 	}
 	v.setLoaded(a)
 	return nil

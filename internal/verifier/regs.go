@@ -27,6 +27,7 @@ const (
 	ptrSockCommon
 	ptrTCPSock
 	ptrXDPSock
+	ptrTPBuffer
 	ptrMem
 	ptrFunc
 
@@ -88,6 +89,7 @@ var typeTable = [numTypes]typeProps{
 	ptrSockCommon: {name: "sock_common", align: "sock_common ", spill: true, sock: true, notNull: true, exclusive: true},
 	ptrTCPSock:    {name: "tcp_sock", align: "tcp_sock ", spill: true, sock: true, notNull: true, exclusive: true},
 	ptrXDPSock:    {name: "xdp_sock", align: "xdp_sock ", spill: true, sock: true, exclusive: true},
+	ptrTPBuffer:   {name: "tp_buffer", math: mathAny},
 	ptrMem:        {name: "mem", math: mathAny, spill: true},
 	ptrFunc:       {name: "func", math: mathAny, spill: true},
 }
