@@ -137,6 +137,12 @@ func (d *mapDump) table() *table {
 		keys = columnsOf("key", d.Key)
 	}
 	values := columnsOf("value", d.Value)
+	if what := idsOf[d.Type]; what != "" {
+		values = columnsOf(what, number)
+		if d.Key == nil && d.KeySize == 4 {
+			keys = columnsOf("key", number)
+		}
+	}
 	t := &table{}
 	if len(d.elems) == 0 {
 		return t
@@ -162,6 +168,12 @@ func (d *mapDump) table() *table {
 	}
 	return t
 }
+
+// idsOf are the map types whose values are ids of other objects, for which there
+// is no BTF.
+var idsOf = map[string]string{"prog_array": "program id", "array_of_maps": "map id", "hash_of_maps": "map id"}
+
+var number = &btf.Int{Name: "unsigned int", Size: 4}
 
 // cells are the columns' texts, cut to width characters; 0: whole.
 func cells(columns []column, b []byte, width int) []string {
