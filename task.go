@@ -3,6 +3,7 @@ package skep
 import (
 	"context"
 
+	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
@@ -60,6 +61,20 @@ func (t *Task) CloseFD(fd int) error { return t.task.Close(fd) }
 
 // DupFD duplicates a file descriptor, as dup(2).
 func (t *Task) DupFD(fd int) (int, error) { return t.task.Dup(fd) }
+
+// SendFD gives another task of the same kernel an fd for what fd is here, as a
+// message with SCM_RIGHTS does: how an unprivileged task comes to use objects
+// that it could not make.
+func (t *Task) SendFD(to *Task, fd int) (int, error) {
+	if t.kernel != to.kernel {
+		return -1, errno.Errorf(errno.EXDEV, "fd %d is of another kernel", fd)
+	}
+	f, err := t.task.File(fd)
+	if err != nil {
+		return -1, err
+	}
+	return to.task.Install(f)
+}
 
 // Exit closes all fds of the task.
 func (t *Task) Exit() { t.task.Exit() }

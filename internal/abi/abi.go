@@ -9,6 +9,7 @@ package abi
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/skep-ebpf/skep/internal/bpffs"
 	"github.com/skep-ebpf/skep/internal/errno"
@@ -46,7 +47,7 @@ type call struct {
 // command is what bpf(2) does for one cmd.
 type command func(c *call) (int, error)
 
-var commands = map[uapi.Cmd]command{
+var commands = withAbsent(map[uapi.Cmd]command{
 	uapi.BPF_MAP_CREATE:                  mapCreate,
 	uapi.BPF_MAP_LOOKUP_ELEM:             mapLookup,
 	uapi.BPF_MAP_UPDATE_ELEM:             mapUpdate,
@@ -74,13 +75,21 @@ var commands = map[uapi.Cmd]command{
 	uapi.BPF_OBJ_GET_INFO_BY_FD:          infoByFD,
 	uapi.BPF_BTF_LOAD:                    btfLoad,
 	uapi.BPF_ENABLE_STATS:                enableStats,
+	uapi.BPF_PROG_STREAM_READ_BY_FD:      streamRead,
+})
+
+func withAbsent(m map[uapi.Cmd]command) map[uapi.Cmd]command {
+	for i := range absent {
+		m[absent[i].Cmd] = absent[i].refuse
+	}
+	return m
 }
 
-// Commands lists the commands that are there.
+// Commands lists the commands that are there; [AbsentCommands] has the others.
 func Commands() []uapi.Cmd {
 	var out []uapi.Cmd
 	for cmd := uapi.Cmd(0); cmd.Known(); cmd++ {
-		if commands[cmd] != nil {
+		if commands[cmd] != nil && !slices.ContainsFunc(absent, func(a Absent) bool { return a.Cmd == cmd }) {
 			out = append(out, cmd)
 		}
 	}
@@ -103,7 +112,13 @@ func (k *Kernel) Call(ctx context.Context, task *object.Task, mem usermem.Mem, c
 	}
 	run := commands[cmd]
 	if run == nil {
-		return -1, errno.Errorf(errno.EINVAL, "%v is no command that skep has", cmd)
+		return -1, errno.Errorf(errno.EINVAL, "%v is no command of Linux 6.18", cmd)
+	}
+	if cmd == uapi.BPF_PROG_QUERY {
+		// The one command for which this comes before the attribute's form.
+		if err := c.need(object.CapNetAdmin, "CAP_NET_ADMIN"); err != nil {
+			return -1, err
+		}
 	}
 	if end, _ := cmd.LastField(); nonZero(c.attr[end:]) {
 		return -1, errno.Errorf(errno.EINVAL, "%v: bytes behind its last field, at offset %d, are not zero", cmd, end)
@@ -134,6 +149,9 @@ func (c *call) put(off int, v uint32) error {
 	binary.LittleEndian.PutUint32(c.user[off:], v)
 	return nil
 }
+
+// word is the 32-bit field at an offset of the attribute.
+func (c *call) word(off int) uint32 { return binary.LittleEndian.Uint32(c.attr[off:]) }
 
 // capable says whether the caller has a capability.
 func (c *call) capable(cap object.Cap) bool { return c.task.Creds.Caps.Has(cap) }

@@ -3,7 +3,6 @@ package abi_test
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/skep-ebpf/skep"
@@ -23,7 +22,11 @@ type scenario struct {
 // box is one kernel under test.
 type box struct {
 	testing.TB
-	bpf   func(cmd uapi.Cmd, attr []byte) (int, errno.Errno)
+	bpf func(cmd uapi.Cmd, attr []byte) (int, errno.Errno)
+	// priv is bpf(2) with all capabilities; an fd that it makes is the caller's.
+	priv func(cmd uapi.Cmd, attr []byte) (int, errno.Errno)
+	// lend makes the caller's fd one that priv knows.
+	lend  func(fd int) int
 	close func(fd int)
 	pins  string // directory for pins, "" where there is none
 	notes []string
@@ -39,6 +42,19 @@ func (b *box) call(name string, cmd uapi.Cmd, attr []byte) int {
 	fd, e := b.bpf(cmd, attr)
 	b.note("%s: %s", name, errName(e))
 	if e == 0 && makesFD[cmd] {
+		b.Cleanup(func() { b.close(fd) })
+	}
+	return fd
+}
+
+// sudo makes a call with all capabilities, which must succeed.
+func (b *box) sudo(cmd uapi.Cmd, attr []byte) int {
+	b.Helper()
+	fd, e := b.priv(cmd, attr)
+	if e != 0 {
+		b.Fatalf("%v with all capabilities: %v", cmd, e)
+	}
+	if makesFD[cmd] {
 		b.Cleanup(func() { b.close(fd) })
 	}
 	return fd
@@ -76,6 +92,24 @@ func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
 		t.Fatal(err)
 	}
 	task := k.NewTask(c)
+	send := func(from, to *skep.Task, fd int) int {
+		n, err := from.SendFD(to, fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	as := func(task *skep.Task, cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+		n, err := task.BPF(int(cmd), attr)
+		if err == nil {
+			return n, 0
+		}
+		e, ok := errno.Of(err)
+		if !ok {
+			t.Fatalf("%v: an error without errno: %v", cmd, err)
+		}
+		return -1, e
+	}
 	t.Cleanup(func() {
 		if err := k.Close(); err != nil {
 			t.Error(err)
@@ -83,17 +117,19 @@ func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
 	})
 	return &box{
 		TB: t, pins: "/sys/fs/bpf",
-		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
-			n, err := task.BPF(int(cmd), attr)
-			if err == nil {
-				return n, 0
+		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) { return as(task, cmd, attr) },
+		priv: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+			n, e := as(k.Task(), cmd, attr)
+			if e != 0 || !makesFD[cmd] {
+				return n, e
 			}
-			e, ok := errno.Of(err)
-			if !ok {
-				t.Fatalf("%v: an error without errno: %v", cmd, err)
+			fd := send(k.Task(), task, n)
+			if err := k.Task().CloseFD(n); err != nil {
+				t.Fatal(err)
 			}
-			return -1, e
+			return fd, 0
 		},
+		lend: func(fd int) int { return send(task, k.Task(), fd) },
 		close: func(fd int) {
 			if err := task.CloseFD(fd); err != nil {
 				t.Error(err)
@@ -105,14 +141,11 @@ func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
 var root = skep.Credentials{Capabilities: skep.AllCapabilities}
 
 func newLive(t testing.TB) *box {
-	return &box{
-		TB: t, pins: os.Getenv("SKEP_BPFFS"),
-		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
-			n, e := oracle.BPF(cmd, attr)
-			return int(n), e
-		},
-		close: oracle.Close,
+	bpf := func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+		n, e := oracle.BPF(cmd, attr)
+		return int(n), e
 	}
+	return &box{TB: t, bpf: bpf, priv: bpf, lend: func(fd int) int { return fd }, close: oracle.Close}
 }
 
 func compare(t *testing.T, ours, live *box, run func(b *box)) {
@@ -162,4 +195,22 @@ func mapAttr(t uapi.MapType, key, value, entries, flags uint32) uapi.MapCreateAt
 func (b *box) mapFD(a uapi.MapCreateAttr) uint32 {
 	fd := b.call("create", uapi.BPF_MAP_CREATE, enc(&a))
 	return uint32(fd)
+}
+
+// mapInfo is what the caller is told of a map, progInfo of a program.
+func (b *box) mapInfo(fd uint32) (i uapi.MapInfo) {
+	buf := make([]byte, uapi.SizeofMapInfo)
+	a := uapi.InfoAttr{BpfFD: fd, InfoLen: uint32(len(buf)), Info: b.addr(buf)}
+	b.call("info", uapi.BPF_OBJ_GET_INFO_BY_FD, enc(&a))
+	i.Decode(buf)
+	return i
+}
+
+func (b *box) progInfo(fd uint32, ask uapi.ProgInfo) (i uapi.ProgInfo) {
+	buf := make([]byte, uapi.SizeofProgInfo)
+	ask.Encode(buf)
+	a := uapi.InfoAttr{BpfFD: fd, InfoLen: uint32(len(buf)), Info: b.addr(buf)}
+	b.call("info", uapi.BPF_OBJ_GET_INFO_BY_FD, enc(&a))
+	i.Decode(buf)
+	return i
 }

@@ -27,20 +27,16 @@ func mapCreate(c *call) (int, error) {
 			NetAdmin: c.capable(object.CapNetAdmin), SysAdmin: c.capable(object.CapSysAdmin),
 		},
 	}
-	if e := maps.AllocCheck(&spec); e != 0 {
-		return -1, errno.Errorf(e, "a %s map cannot have key size %d, value size %d, %d entries, flags %#x",
-			a.MapType.LibName(), a.KeySize, a.ValueSize, a.MaxEntries, a.MapFlags)
-	}
-	if err := c.mapCreatePermit(&a); err != nil {
+	if err := c.mapCreateRules(&a, &spec); err != nil {
 		return -1, err
 	}
+	release, err := c.innerMap(&a, &spec)
+	if err != nil {
+		return -1, err
+	}
+	defer release()
 	if spec.Name, err = object.CheckName(a.MapName[:]); err != nil {
 		return -1, err
-	}
-	if release, err := c.innerMap(&a, &spec); err != nil {
-		return -1, err
-	} else {
-		defer release()
 	}
 	btf, err := c.mapBTF(&a, &spec)
 	if err != nil {
@@ -83,13 +79,51 @@ func (c *call) mapCreateCheck(a *uapi.MapCreateAttr) (object.Access, error) {
 	if token {
 		return 0, errno.Errorf(errno.EBADF, "fd %d is no BPF token", a.MapTokenFD)
 	}
-	if a.MapIfindex != 0 {
-		return 0, errno.Errorf(errno.EINVAL, "no device with ifindex %d takes maps", a.MapIfindex)
-	}
 	if a.ExclProgHash != 0 || a.ExclProgHashSize != 0 {
 		return 0, errno.Errorf(errno.EINVAL, "maps for one signed program are not supported")
 	}
 	return access, nil
+}
+
+// lateCheck are the types that look at their sizes when they allocate, which is
+// after the caller's privileges were looked at: they have no map_alloc_check.
+var lateCheck = map[uapi.MapType]bool{
+	uapi.BPF_MAP_TYPE_LPM_TRIE: true,
+	uapi.BPF_MAP_TYPE_RINGBUF:  true,
+}
+
+// mapCreateRules checks what the type wants of sizes, flags and the caller, in
+// map_create's order.
+func (c *call) mapCreateRules(a *uapi.MapCreateAttr, spec *maps.Spec) error {
+	sizes := func() error {
+		if e := maps.AllocCheck(spec); e != 0 {
+			return errno.Errorf(e, "a %s map cannot have key size %d, value size %d, %d entries, flags %#x",
+				a.MapType.LibName(), a.KeySize, a.ValueSize, a.MaxEntries, a.MapFlags)
+		}
+		return nil
+	}
+	permit := func() error { return c.mapCreatePermit(a) }
+	rules := []func() error{sizes, permit}
+	switch {
+	case a.MapIfindex != 0: // bpf_map_offload_ops stand in for the type's
+		rules = []func() error{permit, func() error { return c.offloadMap(a) }}
+	case lateCheck[a.MapType]:
+		rules = []func() error{permit, sizes}
+	}
+	for _, rule := range rules {
+		if err := rule(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offloadMap mirrors bpf_map_offload_map_alloc.
+func (c *call) offloadMap(a *uapi.MapCreateAttr) error {
+	if err := c.need(object.CapSysAdmin, "CAP_SYS_ADMIN"); err != nil {
+		return err
+	}
+	return errno.Errorf(errno.EINVAL, "no device with ifindex %d takes maps", a.MapIfindex)
 }
 
 // privileges are the capabilities that map types ask for.

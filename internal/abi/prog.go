@@ -1,8 +1,6 @@
 package abi
 
 import (
-	"encoding/binary"
-
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/load"
@@ -178,8 +176,25 @@ func enableStats(c *call) (int, error) {
 	if err := c.need(object.CapSysAdmin, "CAP_SYS_ADMIN"); err != nil {
 		return -1, err
 	}
-	if kind := binary.LittleEndian.Uint32(c.attr[:]); kind != uapi.BPF_STATS_RUN_TIME {
+	if kind := c.word(0); kind != uapi.BPF_STATS_RUN_TIME {
 		return -1, errno.Errorf(errno.EINVAL, "there are no statistics of type %d", kind)
 	}
 	return c.task.Install(c.Registry.OpenSpecial("bpf-stats", nil, c.Stats.Enable()))
+}
+
+// streamRead mirrors bpf_prog_stream_read. Programs have no kernel function that
+// writes to their streams: both are always empty.
+func streamRead(c *call) (int, error) {
+	var a uapi.ProgStreamReadAttr
+	a.Decode(c.attr[:])
+	p, err := c.progFD(a.ProgFD)
+	if err != nil {
+		return -1, err
+	}
+	defer p.Put()
+	const stdout, stderr = 1, 2 // BPF_STREAM_STDOUT, BPF_STREAM_STDERR
+	if a.StreamID != stdout && a.StreamID != stderr {
+		return -1, errno.Errorf(errno.ENOENT, "a program has no stream %d", a.StreamID)
+	}
+	return 0, nil
 }

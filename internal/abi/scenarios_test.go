@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/skep-ebpf/skep/insn"
+	"github.com/skep-ebpf/skep/internal/abi"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
@@ -30,6 +31,7 @@ var scenarios = []scenario{
 	{"stats", stats},
 	{"prog array", progArray},
 	{"map in map", mapInMap},
+	{"absent commands", absentCommands},
 }
 
 // attributeForm: sizes, what lies behind the last field, unknown commands.
@@ -46,7 +48,7 @@ func attributeForm(b *box) {
 	}
 	for cmd := uapi.Cmd(0); cmd.Known(); cmd++ {
 		end, _ := cmd.LastField()
-		if end >= uapi.AttrSize || notThere[cmd] {
+		if end >= uapi.AttrSize {
 			continue
 		}
 		attr := make([]byte, uapi.AttrSize)
@@ -54,9 +56,6 @@ func attributeForm(b *box) {
 		b.call(fmt.Sprintf("%v with a byte behind its last field", cmd), cmd, attr)
 	}
 }
-
-// notThere are the commands that skep does not have; they answer EINVAL.
-var notThere = map[uapi.Cmd]bool{}
 
 func mapCreateErrors(b *box) {
 	type m = uapi.MapCreateAttr
@@ -306,21 +305,23 @@ func fdKinds(b *box) {
 	b.call("get for nothing", uapi.BPF_OBJ_GET, enc(&get))
 }
 
+// noID is larger than the id of anything.
+const noID = 0x7ffffff0
+
 func ids(b *box) {
-	const none = 0x7ffffff0
 	for _, cmd := range []uapi.Cmd{uapi.BPF_PROG_GET_NEXT_ID, uapi.BPF_MAP_GET_NEXT_ID, uapi.BPF_BTF_GET_NEXT_ID, uapi.BPF_LINK_GET_NEXT_ID} {
-		for _, start := range []uint32{none, 0x7ffffffe, 0x7fffffff, 0x80000000, ^uint32(0)} {
+		for _, start := range []uint32{noID, 0x7ffffffe, 0x7fffffff, 0x80000000, ^uint32(0)} {
 			b.call(fmt.Sprintf("%v from %#x", cmd, start), cmd, pad(u32(start), 16))
 		}
 	}
 	for _, cmd := range []uapi.Cmd{uapi.BPF_PROG_GET_FD_BY_ID, uapi.BPF_MAP_GET_FD_BY_ID, uapi.BPF_BTF_GET_FD_BY_ID, uapi.BPF_LINK_GET_FD_BY_ID} {
-		for _, id := range []uint32{0, none, ^uint32(0)} {
+		for _, id := range []uint32{0, noID, ^uint32(0)} {
 			b.call(fmt.Sprintf("%v of %#x", cmd, id), cmd, pad(u32(id), 16))
 		}
 	}
-	a := uapi.GetIDAttr{StartID: none, OpenFlags: 1 << 20}
+	a := uapi.GetIDAttr{StartID: noID, OpenFlags: 1 << 20}
 	b.call("map with unknown open flags", uapi.BPF_MAP_GET_FD_BY_ID, enc(&a))
-	a = uapi.GetIDAttr{StartID: none, OpenFlags: uapi.BPF_F_RDONLY | uapi.BPF_F_WRONLY}
+	a = uapi.GetIDAttr{StartID: noID, OpenFlags: uapi.BPF_F_RDONLY | uapi.BPF_F_WRONLY}
 	b.call("map for nothing", uapi.BPF_MAP_GET_FD_BY_ID, enc(&a))
 
 	fd := b.mapFD(mapAttr(uapi.BPF_MAP_TYPE_ARRAY, 4, 4, 1, 0))
@@ -364,4 +365,36 @@ func info(b *box) {
 	b.call("bad address", uapi.BPF_OBJ_GET_INFO_BY_FD, enc(&ia))
 	ia.BpfFD = 7777
 	b.call("bad fd", uapi.BPF_OBJ_GET_INFO_BY_FD, enc(&ia))
+}
+
+// absentCommands: what commands that skep does not carry out look at first.
+func absentCommands(b *box) {
+	p := b.progFD(uapi.BPF_PROG_TYPE_SOCKET_FILTER, trivial)
+	m := b.mapFD(mapAttr(uapi.BPF_MAP_TYPE_ARRAY, 4, 4, 1, 0))
+	for _, absent := range abi.AbsentCommands() {
+		cmd := absent.Cmd
+		if cmd == uapi.BPF_PROG_DETACH || cmd == uapi.BPF_PROG_QUERY {
+			continue // Linux looks for cgroups and devices, of which there are none here
+		}
+		b.call(fmt.Sprintf("%v of zeros", cmd), cmd, make([]byte, uapi.AttrSize))
+		for _, at := range []int{0, 4, 8} {
+			for what, fd := range []uint32{7777, m, p, ^uint32(0)} {
+				if cmd == uapi.BPF_TASK_FD_QUERY && at == 0 {
+					continue // a process id
+				}
+				attr := make([]byte, uapi.AttrSize)
+				copy(attr[at:], u32(fd))
+				b.call(fmt.Sprintf("%v with %s at %d", cmd, []string{"a bad fd", "a map", "a program", "-1"}[what], at), cmd, attr)
+			}
+		}
+	}
+	buf := make([]byte, 16)
+	for _, a := range []uapi.ProgStreamReadAttr{
+		{ProgFD: p}, {ProgFD: p, StreamID: 1}, {ProgFD: p, StreamID: 2}, {ProgFD: p, StreamID: 3},
+		{ProgFD: p, StreamID: 1, StreamBuf: b.addr(buf), StreamBufLen: 16}, {ProgFD: p, StreamID: 1, StreamBuf: badAddr, StreamBufLen: 16},
+		{ProgFD: m, StreamID: 1}, {ProgFD: 7777, StreamID: 1},
+	} {
+		n := b.call(fmt.Sprintf("stream %d", a.StreamID), uapi.BPF_PROG_STREAM_READ_BY_FD, enc(&a))
+		b.note("read %d", n)
+	}
 }

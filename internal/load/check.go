@@ -77,6 +77,26 @@ func (l *Loader) permit(a *uapi.ProgLoadAttr, caps object.CapSet, bpf bool) erro
 	return nil
 }
 
+// expectedAttach has the attach types of program types that skep does not have:
+// they are looked at before the type itself is.
+var expectedAttach = map[uapi.ProgType][]uapi.AttachType{
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK: {0, uapi.BPF_CGROUP_INET_SOCK_CREATE, uapi.BPF_CGROUP_INET_SOCK_RELEASE,
+		uapi.BPF_CGROUP_INET4_POST_BIND, uapi.BPF_CGROUP_INET6_POST_BIND},
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR: {uapi.BPF_CGROUP_INET4_BIND, uapi.BPF_CGROUP_INET6_BIND,
+		uapi.BPF_CGROUP_INET4_CONNECT, uapi.BPF_CGROUP_INET6_CONNECT, uapi.BPF_CGROUP_UNIX_CONNECT,
+		uapi.BPF_CGROUP_INET4_GETPEERNAME, uapi.BPF_CGROUP_INET6_GETPEERNAME, uapi.BPF_CGROUP_UNIX_GETPEERNAME,
+		uapi.BPF_CGROUP_INET4_GETSOCKNAME, uapi.BPF_CGROUP_INET6_GETSOCKNAME, uapi.BPF_CGROUP_UNIX_GETSOCKNAME,
+		uapi.BPF_CGROUP_UDP4_SENDMSG, uapi.BPF_CGROUP_UDP6_SENDMSG, uapi.BPF_CGROUP_UNIX_SENDMSG,
+		uapi.BPF_CGROUP_UDP4_RECVMSG, uapi.BPF_CGROUP_UDP6_RECVMSG, uapi.BPF_CGROUP_UNIX_RECVMSG},
+	uapi.BPF_PROG_TYPE_CGROUP_SKB:     {uapi.BPF_CGROUP_INET_INGRESS, uapi.BPF_CGROUP_INET_EGRESS},
+	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT: {uapi.BPF_CGROUP_SETSOCKOPT, uapi.BPF_CGROUP_GETSOCKOPT},
+	uapi.BPF_PROG_TYPE_SK_LOOKUP:      {uapi.BPF_SK_LOOKUP},
+	uapi.BPF_PROG_TYPE_SK_REUSEPORT:   {0, uapi.BPF_SK_REUSEPORT_SELECT, uapi.BPF_SK_REUSEPORT_SELECT_OR_MIGRATE},
+	uapi.BPF_PROG_TYPE_NETFILTER:      {uapi.BPF_NETFILTER},
+	uapi.BPF_PROG_TYPE_SYSCALL:        {0},
+	uapi.BPF_PROG_TYPE_EXT:            {0},
+}
+
 // attach mirrors what bpf_prog_load does with the attach target, and
 // bpf_prog_load_check_attach.
 func (l *Loader) attach(a *uapi.ProgLoadAttr) error {
@@ -88,8 +108,11 @@ func (l *Loader) attach(a *uapi.ProgLoadAttr) error {
 	case a.ProgIfindex != 0:
 		return errno.Errorf(errno.EINVAL, "no device with ifindex %d takes programs", a.ProgIfindex)
 	}
-	typ := l.Types(a.ProgType)
-	if typ == nil || typ.ExpectedAttach == nil || slices.Contains(typ.ExpectedAttach, a.ExpectedAttachType) {
+	allowed := expectedAttach[a.ProgType]
+	if typ := l.Types(a.ProgType); typ != nil {
+		allowed = typ.ExpectedAttach
+	}
+	if allowed == nil || slices.Contains(allowed, a.ExpectedAttachType) {
 		return nil
 	}
 	return errno.Errorf(errno.EINVAL, "expected_attach_type %v is not one for %v", a.ExpectedAttachType, a.ProgType)

@@ -22,11 +22,12 @@ type Map struct {
 }
 
 // NewMap registers a map that was just made. The caller holds the first
-// reference; btf, if any, is held by the map from now on.
+// reference; btf, if any, is held by the map from now on. Both are released when
+// there is no id left (ENOSPC).
 func NewMap(r *Registry, m maps.Map, name string, btf *BTF) (*Map, error) {
 	o := &Map{Map: m, Name: name, BTF: btf}
 	if err := r.Add(o, KindMap, o.destroy); err != nil {
-		m.Free()
+		o.destroy()
 		return nil, err
 	}
 	d := m.Desc()
