@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -26,15 +24,10 @@ const (
 
 // command runs skep with arguments and returns its exit status.
 func command(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The second Ctrl-C ends the process at once.
-	context.AfterFunc(ctx, stop)
-
 	a := &app{out: os.Stdout, err: os.Stderr, in: os.Stdin}
 	root := a.root()
 	root.SetArgs(pluginArgs(args))
-	err := root.ExecuteContext(ctx)
+	err := root.Execute()
 	switch {
 	case err == nil:
 		return 0

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/spf13/cobra"
@@ -50,9 +52,13 @@ Ctrl-C ends the run with the figures so far and exit status 130.`,
 		Example: `  skep run firewall.o --pcap traffic.pcapng --out passed.pcapng
   tcpdump -w - | skep run filter.o --pcap - -j`,
 		Args: needOneObject,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			o.object = args[0]
-			return a.run(cmd.Context(), &o)
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			// The second Ctrl-C ends the process at once.
+			context.AfterFunc(ctx, stop)
+			return a.run(ctx, &o)
 		},
 	}
 	f := cmd.Flags()
