@@ -11,7 +11,7 @@ BPF_CFLAGS := -O2 -g -target bpf -Wall -Wextra -Wno-unused-parameter -Werror \
 	-ffile-prefix-map=$(CURDIR)=. -Iexamples/include \
 	-idirafter /usr/include/$(BPF_ARCH)-linux-gnu
 
-BPF_SOURCES := $(wildcard examples/*/*.c testdata/elf/*.c)
+BPF_SOURCES := $(wildcard examples/*/*.c testdata/elf/*.c internal/loader/testdata/*.c)
 BPF_OBJECTS := $(BPF_SOURCES:.c=.o)
 
 # The instruction set: v3, unless a line below says otherwise.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
 )
@@ -29,6 +30,9 @@ type LineInfo struct {
 func (t *Task) source(btfID uint32, funcs, lines []byte) ([]FuncInfo, []LineInfo, error) {
 	raw, err := t.btf(btfID)
 	if err != nil {
+		return nil, nil, fmt.Errorf("BTF %d of the program: %w", btfID, err)
+	}
+	if err := loader.CheckTypes(raw); err != nil {
 		return nil, nil, fmt.Errorf("BTF %d of the program: %w", btfID, err)
 	}
 	spec, err := btf.LoadSpecFromReader(bytes.NewReader(raw))

@@ -2,7 +2,6 @@ package loader_test
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,91 +16,12 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/skep-ebpf/skep"
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/oracle"
 	"github.com/skep-ebpf/skep/internal/uapi"
-	"github.com/skep-ebpf/skep/internal/usermem"
 )
-
-// host lets the loader work in a kernel that takes addresses of this process.
-type host struct{ *oracle.Kernel }
-
-func (h host) Close(fd int) error { h.CloseFD(fd); return nil }
-func (h host) CPUs() int          { return h.Kernel.CPUs }
-
-// mover gives attributes addresses of this process for those of the loader's.
-type mover struct {
-	mem  usermem.Mem
-	pins oracle.Pins
-	err  error
-}
-
-func (m *mover) move(addr *uint64, n uint32) {
-	if *addr == 0 {
-		return
-	}
-	b := make([]byte, n)
-	m.err = errors.Join(m.err, m.mem.Read(*addr, b))
-	*addr = m.pins.Addr(b)
-}
-
-func (m *mover) moveString(addr *uint64) {
-	s, _, err := usermem.String(m.mem, *addr, 4096)
-	m.err = errors.Join(m.err, err)
-	*addr = m.pins.Addr(append([]byte(s), 0))
-}
-
-func (h host) BPF(mem usermem.Mem, cmd uapi.Cmd, attr []byte) (int, error) {
-	m := mover{mem: mem}
-	defer m.pins.Release()
-	out := slices.Clone(attr)
-	var log []byte
-	switch cmd {
-	case uapi.BPF_MAP_CREATE, uapi.BPF_MAP_FREEZE, uapi.BPF_PROG_BIND_MAP:
-	case uapi.BPF_MAP_UPDATE_ELEM:
-		var a uapi.MapElemAttr
-		a.Decode(attr)
-		info := h.mapInfo(int(a.MapFD))
-		m.move(&a.Key, info.KeySize)
-		m.move(&a.Value, info.ValueSize)
-		a.Encode(out)
-	case uapi.BPF_BTF_LOAD:
-		var a uapi.BTFLoadAttr
-		a.Decode(attr)
-		m.move(&a.BTF, a.BTFSize)
-		a.Encode(out)
-	case uapi.BPF_PROG_LOAD:
-		var a uapi.ProgLoadAttr
-		a.Decode(attr)
-		m.move(&a.Insns, 8*a.InsnCnt)
-		m.moveString(&a.License)
-		m.move(&a.FuncInfo, a.FuncInfoCnt*a.FuncInfoRecSize)
-		m.move(&a.LineInfo, a.LineInfoCnt*a.LineInfoRecSize)
-		if a.LogBuf != 0 {
-			log = make([]byte, a.LogSize)
-			address := a.LogBuf
-			defer func() { _ = mem.Write(address, log) }()
-			a.LogBuf = m.pins.Addr(log)
-		}
-		a.Encode(out)
-	default:
-		return 0, errno.Errorf(errno.ENOTSUPP, "%v is not forwarded", cmd)
-	}
-	if m.err != nil {
-		return 0, m.err
-	}
-	fd, e := h.Call(cmd, out)
-	return fd, e.Err()
-}
-
-func (h host) mapInfo(fd int) (i uapi.MapInfo) {
-	b, _ := h.Info(fd, uapi.SizeofMapInfo)
-	i.Decode(b)
-	return i
-}
 
 // progShape and mapShape are what must not depend on who loaded an object.
 type progShape struct {
@@ -257,30 +177,6 @@ func pinned(t *testing.T, h host, dir string) (fds []int) {
 	return fds
 }
 
-// underTest is skep as a host, with as many CPUs as the live kernel has.
-func underTest(t *testing.T) host {
-	t.Helper()
-	k, err := skep.New(skep.Config{CPUs: oracle.PossibleCPUs(), TrackOrigins: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	task := k.Task()
-	return host{&oracle.Kernel{
-		CPUs: oracle.PossibleCPUs(),
-		Call: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
-			n, err := task.BPF(int(cmd), attr)
-			e, _ := errno.Of(err)
-			return n, e
-		},
-		CloseFD: func(fd int) { task.CloseFD(fd) },
-	}}
-}
-
 // Every object is loaded by bpftool (libbpf) and by skep's loader in the live
 // kernel, and by skep's loader in skep: programs have the same tags, and after
 // rewriting the same instructions; maps have the same names, sizes and flags.
@@ -312,7 +208,7 @@ func TestLikeBpftool(t *testing.T) {
 			want := bpftool(t, live, file)
 			got := load(t, live, file, types)
 			compare(t, filepath.Base(file), "loaded in the live kernel", got, want, true)
-			compare(t, filepath.Base(file), "loaded in skep", load(t, underTest(t), file, types), want, false)
+			compare(t, filepath.Base(file), "loaded in skep", load(t, host{asHost(newKernel(t))}, file, types), want, false)
 			compared += len(want.progs)
 		})
 	}

@@ -18,6 +18,8 @@ const (
 	maxObject = 256 << 20
 	// maxBTF is the kernel's bound (BTF_MAX_SIZE).
 	maxBTF = 16 << 20
+	// maxTypes bounds the types of an object (kernels have some 150,000).
+	maxTypes = 1 << 16
 	// maxSections and maxNames bound what the names of sections and symbols cost:
 	// each is copied, and many may share one long string.
 	maxSections = 8192

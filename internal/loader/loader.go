@@ -79,7 +79,11 @@ func Read(name string, data []byte) (o *Object, err error) {
 		return nil, err
 	}
 	o = &Object{Name: name, externs: readExterns(syms, refs)}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adapt(data, f)))
+	adapted, err := adapt(data, f)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adapted))
 	if err != nil {
 		return nil, fmt.Errorf("reading the ELF object: %w", err)
 	}
