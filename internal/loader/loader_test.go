@@ -10,10 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/skep-ebpf/skep"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/loader"
 	"github.com/skep-ebpf/skep/internal/oracle"
+	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 const (
@@ -301,13 +304,19 @@ func TestPinnedByName(t *testing.T) {
 		}
 		coll.Close()
 	}
-	o, err := loader.Open("testdata/pinned.o")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Spec.Maps["shared"].MaxEntries = 2
-	if _, err := o.New(host{asHost(k)}, loader.Options{}); err == nil || !strings.Contains(err.Error(), "is pinned already and has other sizes") {
-		t.Error(err)
+	for what, change := range map[string]func(*ebpf.MapSpec){
+		"size":  func(m *ebpf.MapSpec) { m.MaxEntries = 2 },
+		"flags": func(m *ebpf.MapSpec) { m.Flags = uapi.BPF_F_MMAPABLE },
+		"type":  func(m *ebpf.MapSpec) { m.Type = ebpf.Hash },
+	} {
+		o, err := loader.Open("testdata/pinned.o")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(o.Spec.Maps["shared"])
+		if _, err := o.New(host{asHost(k)}, loader.Options{}); err == nil || !strings.Contains(err.Error(), "is pinned already and has other sizes") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

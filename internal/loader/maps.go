@@ -2,6 +2,7 @@ package loader
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/uapi"
 	"github.com/skep-ebpf/skep/internal/usermem"
 )
@@ -52,9 +54,13 @@ func isGlobal(v btf.VarSecinfo) bool {
 func (i *Instance) createMap(name string, ids typeIDs) error {
 	spec := i.Object.Spec.Maps[name]
 	if spec.Pinning == ebpf.PinByName {
-		if fd, ok, err := i.pinned(name, spec); err != nil || ok {
-			i.Maps[name] = &Map{fd, name, spec}
+		fd, ok, err := i.pinned(name, spec)
+		if err != nil {
 			return err
+		}
+		if ok {
+			i.Maps[name] = &Map{fd, name, spec}
+			return nil
 		}
 	}
 	inner := -1
@@ -117,8 +123,11 @@ func (i *Instance) pinned(name string, spec *ebpf.MapSpec) (int, bool, error) {
 	attr := make([]byte, uapi.ObjAttrEnd)
 	a.Encode(attr)
 	fd, err := i.caller.BPF(&mem, uapi.BPF_OBJ_GET, attr)
-	if err != nil {
+	if errors.Is(err, errno.ENOENT) {
 		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("%s%s: %w", pinDir, name, err)
 	}
 	info := make([]byte, uapi.SizeofMapInfo)
 	var imem usermem.Segments
@@ -131,9 +140,9 @@ func (i *Instance) pinned(name string, spec *ebpf.MapSpec) (int, bool, error) {
 	}
 	var m uapi.MapInfo
 	m.Decode(info)
-	if m.Type != uapi.MapType(spec.Type) || m.KeySize != spec.KeySize || m.ValueSize != spec.ValueSize || m.MaxEntries != spec.MaxEntries {
+	if m.Type != uapi.MapType(spec.Type) || m.KeySize != spec.KeySize || m.ValueSize != spec.ValueSize || m.MaxEntries != spec.MaxEntries || m.MapFlags != spec.Flags {
 		i.caller.Close(fd)
-		return 0, false, fmt.Errorf("%s%s is pinned already and has other sizes: remove it, or change the object", pinDir, name)
+		return 0, false, fmt.Errorf("%s%s is pinned already and has other sizes or flags: remove it, or change the object", pinDir, name)
 	}
 	return fd, true, nil
 }
