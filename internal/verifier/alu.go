@@ -369,7 +369,10 @@ func (v *verifier) pointerArith(in insn.Instruction, from *reg, off *bounds.Scal
 	if !allowed {
 		return v.fail(errno.EACCES, ReasonArithmetic, "R%d pointer arithmetic on %s prohibited\n", n, ptr.typ)
 	}
-	dst.typ, dst.id = ptr.typ, ptr.id
+	// Linux 6.18 leaves dst's frame as it was when a pointer is added to a scalar,
+	// so that a callee's stack pointer becomes one of the main program's: what is
+	// then believed of the stack is wrong. Here the frame goes with the pointer.
+	dst.typ, dst.id, dst.frame = ptr.typ, ptr.id, ptr.frame
 	if err := v.saneOffset(off, 0, ptr.typ); err != nil {
 		return err
 	}
