@@ -105,6 +105,8 @@ type Helper struct {
 	Acquires, Releases bool
 	// CallsBack is set for helpers that call a subprogram given in an ArgFunc.
 	CallsBack bool
+	// Allowed, where not nil, tells whether this program may call it.
+	Allowed func(p *ProgInfo) bool
 	// CheckFormat, where not nil, tells whether the format string (the bytes of
 	// an ArgConstStr without the NUL) goes with that many arguments; the verifier
 	// asks when the string is known (check_bpf_snprintf_call).

@@ -60,7 +60,11 @@ func (r row) releases() row                { r.Releases = true; return r }
 func (r row) sized(arg int, n uint32) row  { r.ArgSize[arg-1] = n; return r }
 func (r row) btf(arg int, name string) row { r.ArgBTF[arg-1] = name; return r }
 func (r row) gives(name string) row        { r.RetBTF = name; return r }
-func (r row) of(v Variant) row             { r.variant = v; return r }
+
+// allowed restricts calls by program.
+func (r row) allowed(f func(*desc.ProgInfo) bool) row { r.Allowed = f; return r }
+
+func (r row) of(v Variant) row { r.variant = v; return r }
 
 // Short names for arguments and results, as Linux spells them after ARG_ and
 // RET_.

@@ -25,7 +25,6 @@ const (
 	capBPF
 	capPerfmon
 	capBoth // CAP_BPF and CAP_PERFMON
-	capAdmin
 )
 
 func (n privilege) granted(c desc.Caps) bool {
@@ -37,8 +36,6 @@ func (n privilege) granted(c desc.Caps) bool {
 		return perfmon
 	case capBoth:
 		return bpf && perfmon
-	case capAdmin:
-		return c.SysAdmin
 	}
 	return true
 }

@@ -56,14 +56,14 @@ var traceProtos = []row{
 	fn(uapi.BPF_FUNC_seq_printf, integer, btfArg, memIn, memSize, memInOpt, memSize0).gpl().btf(1, "seq_file"),
 	fn(uapi.BPF_FUNC_seq_write, integer, btfArg, memIn, memSize0).gpl().btf(1, "seq_file"),
 	fn(uapi.BPF_FUNC_seq_printf_btf, integer, btfArg, memIn, memSize0, anything).gpl().btf(1, "seq_file"),
-	fn(uapi.BPF_FUNC_d_path, integer, btfArg, memInOut, memSize0).btf(1, "path"),
+	fn(uapi.BPF_FUNC_d_path, integer, btfArg, memInOut, memSize0).btf(1, "path").allowed(iterates),
 	fn(uapi.BPF_FUNC_skb_output, integer, btfArg, constMap, anything, memIn, memSize0).gpl().btf(1, "sk_buff"),
 	fn(uapi.BPF_FUNC_xdp_output, integer, btfArg, constMap, anything, memIn, memSize0).gpl().btf(1, "xdp_buff"),
 	fn(uapi.BPF_FUNC_sock_from_file, btfRetNull, btfArg).btf(1, "file").gives("socket"),
 	// kernel/bpf/bpf_lsm.c
 	fn(uapi.BPF_FUNC_bprm_opts_set, integer, btfArg, anything).btf(1, "linux_binprm"),
-	fn(uapi.BPF_FUNC_ima_inode_hash, integer, btfArg, memOut, memSize).sleeps().btf(1, "inode"),
-	fn(uapi.BPF_FUNC_ima_file_hash, integer, btfArg, memOut, memSize).sleeps().btf(1, "file"),
+	fn(uapi.BPF_FUNC_ima_inode_hash, integer, btfArg, memOut, memSize).sleeps().btf(1, "inode").allowed(never),
+	fn(uapi.BPF_FUNC_ima_file_hash, integer, btfArg, memOut, memSize).sleeps().btf(1, "file").allowed(never),
 	// net/ipv4/bpf_tcp_ca.c
 	fn(uapi.BPF_FUNC_tcp_send_ack, integer, btfArg, anything).btf(1, "tcp_sock"),
 	// drivers/media/rc/bpf-lirc.c
@@ -83,9 +83,26 @@ var storageProtos = []row{
 	fn(uapi.BPF_FUNC_cgrp_storage_delete, integer, constMap, btfOrNull).btf(2, "cgroup"),
 	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, sockArg, valueInit, anything),
 	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, ctx, valueInit, anything).of(CgroupSock),
-	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, btfOrNull, valueInit, anything).btf(2, "sock_common").of(Tracing),
+	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, btfOrNull, valueInit, anything).btf(2, "sock_common").
+		of(Tracing).allowed(traces),
 	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, sockArg),
-	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, btfOrNull).btf(2, "sock_common").of(Tracing),
+	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, btfOrNull).btf(2, "sock_common").of(Tracing).allowed(traces),
+}
+
+// Helpers that depend on what the program is attached to. Where Linux looks at the
+// function by name, they are not allowed.
+
+func never(*desc.ProgInfo) bool { return false }
+
+// iterates is bpf_d_path_allowed.
+func iterates(p *desc.ProgInfo) bool {
+	return p.Type == uapi.BPF_PROG_TYPE_TRACING && p.ExpectedAttach == uapi.BPF_TRACE_ITER
+}
+
+// traces is bpf_sk_storage_tracing_allowed.
+func traces(p *desc.ProgInfo) bool {
+	return p.Type == uapi.BPF_PROG_TYPE_TRACING && (p.ExpectedAttach == uapi.BPF_TRACE_ITER ||
+		p.ExpectedAttach == uapi.BPF_TRACE_RAW_TP)
 }
 
 // cgroupProtos are of kernel/bpf/cgroup.c and kernel/bpf/helpers.c.

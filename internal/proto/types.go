@@ -5,34 +5,34 @@ import "github.com/skep-ebpf/skep/internal/uapi"
 // sets are the helpers of each program type, each a list of families in order
 // of preference; the comments name the kernel's function.
 var sets = [...]set{
-	uapi.BPF_PROG_TYPE_SOCKET_FILTER:           {socketFilter, skBase, base},                                     // sk_filter_func_proto
-	uapi.BPF_PROG_TYPE_KPROBE:                  {kprobe, tracing, base, probeWrite},                              // kprobe_prog_func_proto
-	uapi.BPF_PROG_TYPE_SCHED_CLS:               {sched, skBase, base},                                            // tc_cls_act_func_proto
-	uapi.BPF_PROG_TYPE_SCHED_ACT:               {sched, skBase, base},                                            // tc_cls_act_func_proto
-	uapi.BPF_PROG_TYPE_TRACEPOINT:              {tracepoint, tracing, base, probeWrite},                          // tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_XDP:                     {xdpOnly, skBase, base},                                          // xdp_func_proto
-	uapi.BPF_PROG_TYPE_PERF_EVENT:              {perfEvent, tracing, base, probeWrite},                           // pe_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SKB:              {cgroupBase, cgroupSKB, socketFilter, skBase, base},              // cg_skb_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCK:             {cgroupBase, cgroupSock, base},                                   // sock_filter_func_proto
-	uapi.BPF_PROG_TYPE_LWT_IN:                  {lwtEncap, lwt, skBase, base},                                    // lwt_in_func_proto
-	uapi.BPF_PROG_TYPE_LWT_OUT:                 {lwt, skBase, base},                                              // lwt_out_func_proto
-	uapi.BPF_PROG_TYPE_LWT_XMIT:                {lwtEncap, lwtXmit, lwt, skBase, base},                           // lwt_xmit_func_proto
-	uapi.BPF_PROG_TYPE_SOCK_OPS:                {cgroupBase, sockOps, skBase, base},                              // sock_ops_func_proto
-	uapi.BPF_PROG_TYPE_SK_SKB:                  {skSKBOnly, skBase, base},                                        // sk_skb_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_DEVICE:           {cgroupBase, {eventOutput}, base},                                // cgroup_dev_func_proto
-	uapi.BPF_PROG_TYPE_SK_MSG:                  {skMsg, skBase, base},                                            // sk_msg_func_proto
-	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT:          {rawTracepoint, tracing, base, probeWrite},                       // raw_tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:        {cgroupBase, sockAddr, skBase, base},                             // sock_addr_func_proto
-	uapi.BPF_PROG_TYPE_LWT_SEG6LOCAL:           {seg6local, lwt, skBase, base},                                   // lwt_seg6local_func_proto
-	uapi.BPF_PROG_TYPE_LIRC_MODE2:              {lirc},                                                           // lirc_mode2_func_proto
-	uapi.BPF_PROG_TYPE_SK_REUSEPORT:            {skReuseport, base},                                              // sk_reuseport_func_proto
-	uapi.BPF_PROG_TYPE_FLOW_DISSECTOR:          {flowDissector, skBase, base},                                    // flow_dissector_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SYSCTL:           {cgroupBase, sysctl, base},                                       // sysctl_func_proto
-	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {rawTracepoint, tracing, base, probeWrite},                       // raw_tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT:          {cgroupBase, sockopt, base},                                      // cg_sockopt_func_proto
-	uapi.BPF_PROG_TYPE_SYSCALL:                 {syscall, tracingOnly, rawTracepoint, tracing, base, probeWrite}, // syscall_prog_func_proto
-	uapi.BPF_PROG_TYPE_SK_LOOKUP:               {skLookup, skBase, base},                                         // sk_lookup_func_proto
-	uapi.BPF_PROG_TYPE_NETFILTER:               {base},                                                           // bpf_nf_func_proto
+	uapi.BPF_PROG_TYPE_SOCKET_FILTER:           {socketFilter, skBase, base},                         // sk_filter_func_proto
+	uapi.BPF_PROG_TYPE_KPROBE:                  {kprobe, tracing, base},                              // kprobe_prog_func_proto
+	uapi.BPF_PROG_TYPE_SCHED_CLS:               {sched, skBase, base},                                // tc_cls_act_func_proto
+	uapi.BPF_PROG_TYPE_SCHED_ACT:               {sched, skBase, base},                                // tc_cls_act_func_proto
+	uapi.BPF_PROG_TYPE_TRACEPOINT:              {tracepoint, tracing, base},                          // tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_XDP:                     {xdpOnly, skBase, base},                              // xdp_func_proto
+	uapi.BPF_PROG_TYPE_PERF_EVENT:              {perfEvent, tracing, base},                           // pe_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SKB:              {cgroupBase, cgroupSKB, socketFilter, skBase, base},  // cg_skb_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK:             {cgroupBase, cgroupSock, base},                       // sock_filter_func_proto
+	uapi.BPF_PROG_TYPE_LWT_IN:                  {lwtEncap, lwt, skBase, base},                        // lwt_in_func_proto
+	uapi.BPF_PROG_TYPE_LWT_OUT:                 {lwt, skBase, base},                                  // lwt_out_func_proto
+	uapi.BPF_PROG_TYPE_LWT_XMIT:                {lwtEncap, lwtXmit, lwt, skBase, base},               // lwt_xmit_func_proto
+	uapi.BPF_PROG_TYPE_SOCK_OPS:                {cgroupBase, sockOps, skBase, base},                  // sock_ops_func_proto
+	uapi.BPF_PROG_TYPE_SK_SKB:                  {skSKBOnly, skBase, base},                            // sk_skb_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_DEVICE:           {cgroupBase, {eventOutput}, base},                    // cgroup_dev_func_proto
+	uapi.BPF_PROG_TYPE_SK_MSG:                  {skMsg, skBase, base},                                // sk_msg_func_proto
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT:          {attachCookie, rawTracepoint, tracing, base},         // raw_tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:        {cgroupBase, sockAddr, skBase, base},                 // sock_addr_func_proto
+	uapi.BPF_PROG_TYPE_LWT_SEG6LOCAL:           {seg6local, lwt, skBase, base},                       // lwt_seg6local_func_proto
+	uapi.BPF_PROG_TYPE_LIRC_MODE2:              {lirc},                                               // lirc_mode2_func_proto
+	uapi.BPF_PROG_TYPE_SK_REUSEPORT:            {skReuseport, base},                                  // sk_reuseport_func_proto
+	uapi.BPF_PROG_TYPE_FLOW_DISSECTOR:          {flowDissector, skBase, base},                        // flow_dissector_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SYSCTL:           {cgroupBase, sysctl, base},                           // sysctl_func_proto
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {attachCookie, rawTracepoint, tracing, base},         // raw_tp_prog_func_proto
+	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT:          {cgroupBase, sockopt, base},                          // cg_sockopt_func_proto
+	uapi.BPF_PROG_TYPE_SYSCALL:                 {syscall, tracingOnly, rawTracepoint, tracing, base}, // syscall_prog_func_proto
+	uapi.BPF_PROG_TYPE_SK_LOOKUP:               {skLookup, skBase, base},                             // sk_lookup_func_proto
+	uapi.BPF_PROG_TYPE_NETFILTER:               {base},                                               // bpf_nf_func_proto
 }
 
 // Types of the network.
@@ -140,8 +140,6 @@ var (
 			uapi.BPF_FUNC_get_socket_cookie, uapi.BPF_FUNC_get_netns_cookie, uapi.BPF_FUNC_ktime_get_coarse_ns,
 		}},
 		{variant: CgroupSock, ids: []uapi.FuncID{uapi.BPF_FUNC_sk_storage_get}},
-		{ids: []uapi.FuncID{uapi.BPF_FUNC_setsockopt, uapi.BPF_FUNC_getsockopt},
-			only: []uapi.AttachType{uapi.BPF_CGROUP_INET_SOCK_CREATE}},
 	}
 
 	sockAddr = []family{eventOutput, skStorage,
@@ -167,14 +165,12 @@ var (
 
 // Types of tracing, and of what is not the network.
 var (
-	// tracing is bpf_tracing_func_proto before it asks bpf_base_func_proto.
+	// tracing is bpf_tracing_func_proto before it asks bpf_base_func_proto. It
+	// leaves bpf_probe_write_user out, which a kernel that is locked down refuses.
 	tracing = []family{{ids: []uapi.FuncID{
 		uapi.BPF_FUNC_get_smp_processor_id, uapi.BPF_FUNC_probe_read, uapi.BPF_FUNC_probe_read_str,
 		uapi.BPF_FUNC_get_func_ip,
 	}}}
-
-	// probeWrite is what bpf_tracing_func_proto keeps for CAP_SYS_ADMIN.
-	probeWrite = []family{{need: capAdmin, ids: []uapi.FuncID{uapi.BPF_FUNC_probe_write_user}}}
 
 	// kprobe leaves bpf_override_return out: Linux has it with
 	// CONFIG_BPF_KPROBE_OVERRIDE only, for machines to be tested on.
@@ -201,8 +197,10 @@ var (
 
 	rawTracepoint = []family{
 		{variant: Raw, ids: []uapi.FuncID{uapi.BPF_FUNC_get_stack}},
-		{variant: Tracing, ids: kprobe[0].ids},
+		{variant: Tracing, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_stackid}},
 	}
+
+	attachCookie = []family{{ids: []uapi.FuncID{uapi.BPF_FUNC_get_attach_cookie}}}
 
 	// tracingOnly is what tracing_prog_func_proto has for programs without a
 	// trampoline that do not iterate.

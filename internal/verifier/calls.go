@@ -66,7 +66,7 @@ func (v *verifier) callGlobal(sub int, caller *frame, argErr error) error {
 		return v.fail(errno.EINVAL, ReasonLock,
 			"global function calls are not allowed while holding a lock,\nuse static function instead\n")
 	}
-	if s.mightSleep {
+	if s.mightSleep && !v.sleepable() {
 		return v.fail(errno.EINVAL, ReasonHelper,
 			"global functions that may sleep are not allowed in non-sleepable context,\n"+
 				"i.e., in a RCU/IRQ/preempt-disabled section, or in\na non-sleepable BPF program context\n")

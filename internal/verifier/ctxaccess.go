@@ -69,7 +69,7 @@ func (v *verifier) ctxField(a *access) *desc.CtxField {
 		return nil
 	}
 	f := c.Access(desc.CtxAccess{Insn: v.insn, Off: uint32(a.off), Size: uint32(a.size), Write: a.write}, v.info)
-	if f == nil || f.Kind != desc.FieldScalar && a.signed {
+	if f == nil || f.Kind != desc.FieldScalar && a.signed && uint32(a.size) == f.Width() {
 		return nil
 	}
 	return f

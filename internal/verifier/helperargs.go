@@ -15,6 +15,9 @@ import (
 type accepted struct {
 	types []regType
 	names string
+	// opaque: this verifier knows which types may be there, not what the helper
+	// does with them.
+	opaque bool
 }
 
 func (a *accepted) has(t regType) bool {
@@ -32,7 +35,7 @@ var memTypes = accepted{
 	names: "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_",
 }
 
-var scalarTypes = accepted{[]regType{scalar}, "scalar"}
+var scalarTypes = accepted{types: []regType{scalar}, names: "scalar"}
 
 // acceptedTypes are the types by kind of argument (compatible_reg_types).
 var acceptedTypes = map[desc.Arg]*accepted{
@@ -42,19 +45,22 @@ var acceptedTypes = map[desc.Arg]*accepted{
 	desc.ArgConstSize:            &scalarTypes,
 	desc.ArgConstSizeOrZero:      &scalarTypes,
 	desc.ArgConstAllocSizeOrZero: &scalarTypes,
-	desc.ArgConstMapPtr:          {[]regType{constMapPtr}, "map_ptr"},
-	desc.ArgCtx:                  {[]regType{ptrCtx}, "ctx"},
-	desc.ArgSockCommon:           {[]regType{ptrSockCommon, ptrSocket, ptrTCPSock, ptrXDPSock}, "sock_common, sock, tcp_sock, xdp_sock"},
-	desc.ArgBTFIDSockCommon: {[]regType{ptrSockCommon, ptrSocket, ptrTCPSock, ptrXDPSock},
-		"sock_common, sock, tcp_sock, xdp_sock, ptr_, trusted_ptr_"},
-	desc.ArgSocket:      {[]regType{ptrSocket}, "sock"},
-	desc.ArgSpinLock:    {[]regType{ptrMapValue}, "map_value, ptr_"},
-	desc.ArgRingbufMem:  {[]regType{ptrMem | inRingbuf}, "ringbuf_mem"},
-	desc.ArgFunc:        {[]regType{ptrFunc}, "func"},
-	desc.ArgStack:       {[]regType{ptrStack}, "fp"},
-	desc.ArgConstStr:    {[]regType{ptrMapValue}, "map_value"},
-	desc.ArgBTFID:       {nil, "ptr_, trusted_ptr_, rcu_ptr_"},
-	desc.ArgPercpuBTFID: {nil, "percpu_ptr_, percpu_rcu_ptr_, percpu_trusted_ptr_"},
+	desc.ArgConstMapPtr:          {types: []regType{constMapPtr}, names: "map_ptr"},
+	desc.ArgCtx:                  {types: []regType{ptrCtx}, names: "ctx"},
+	desc.ArgSockCommon:           {types: []regType{ptrSockCommon, ptrSocket, ptrTCPSock, ptrXDPSock}, names: "sock_common, sock, tcp_sock, xdp_sock"},
+	desc.ArgBTFIDSockCommon: {types: []regType{ptrSockCommon, ptrSocket, ptrTCPSock, ptrXDPSock},
+		names: "sock_common, sock, tcp_sock, xdp_sock, ptr_, trusted_ptr_"},
+	desc.ArgSocket:      {types: []regType{ptrSocket}, names: "sock"},
+	desc.ArgSpinLock:    {types: []regType{ptrMapValue}, names: "map_value, ptr_"},
+	desc.ArgRingbufMem:  {types: []regType{ptrMem | inRingbuf}, names: "ringbuf_mem"},
+	desc.ArgFunc:        {types: []regType{ptrFunc}, names: "func"},
+	desc.ArgStack:       {types: []regType{ptrStack}, names: "fp"},
+	desc.ArgConstStr:    {types: []regType{ptrMapValue}, names: "map_value"},
+	desc.ArgBTFID:       {types: nil, names: "ptr_, trusted_ptr_, rcu_ptr_"},
+	desc.ArgPercpuBTFID: {types: nil, names: "percpu_ptr_, percpu_rcu_ptr_, percpu_trusted_ptr_"},
+	desc.ArgTimer:       {types: []regType{ptrMapValue}, names: "map_value", opaque: true},
+	desc.ArgKptr:        {types: []regType{ptrMapValue}, names: "map_value, ptr_", opaque: true},
+	desc.ArgDynptr:      {types: []regType{ptrStack}, names: "fp, dynptr_ptr", opaque: true},
 }
 
 // rawMem is memory that a helper fills: it need not be initialised before.
@@ -149,6 +155,9 @@ func (v *verifier) checkArgType(n insn.Reg, arg desc.Arg) error {
 		t &^= orNull
 	}
 	if ok.has(t) {
+		if ok.opaque {
+			return v.unsupported("a helper with this kind of argument")
+		}
 		return nil
 	}
 	return v.fail(errno.EACCES, ReasonHelper, "R%d type=%s expected=%s\n", n, r.typ, ok.names)

@@ -28,7 +28,9 @@ func (v *verifier) checkHelper() error {
 		return v.fail(errno.EINVAL, ReasonHelper, "program of this type cannot use helper %s#%d\n", helperName(id), id)
 	case !v.info.GPL && h.GPLOnly:
 		return v.fail(errno.EINVAL, ReasonHelper, "cannot call GPL-restricted function from non-GPL compatible program\n")
-	case h.MightSleep:
+	case h.Allowed != nil && !h.Allowed(v.info):
+		return v.fail(errno.EINVAL, ReasonHelper, "helper call is not allowed in probe\n")
+	case h.MightSleep && !v.sleepable():
 		return v.fail(errno.EINVAL, ReasonHelper, "helper call might sleep in a non-sleepable prog\n")
 	}
 	at := v.insnIdx
@@ -74,6 +76,9 @@ func (v *verifier) checkHelper() error {
 	}
 	return nil
 }
+
+// sleepable says whether the program may sleep here (in_sleepable).
+func (v *verifier) sleepable() bool { return v.info.Flags&uapi.BPF_F_SLEEPABLE != 0 }
 
 // releaseArg gives back the reference that an argument holds.
 func (v *verifier) releaseArg(c *helperCall) error {
