@@ -80,30 +80,31 @@ func needObject(cmd *cobra.Command, args []string) error {
 
 func (a *app) verify(objects []string, types string, level uint32, verbose bool) error {
 	all := []verification{}
-	var failed error
+	var failures []error
 	for _, object := range objects {
 		vs, err := verifyObject(object, types, level)
 		if err != nil {
-			failed = err
-			if !a.json {
-				a.fail(err)
-			}
-			continue
+			failures = append(failures, err)
 		}
 		all = append(all, vs...)
 	}
+	if len(all) == 0 {
+		return errors.Join(failures...)
+	}
 	if a.json {
-		// An array, or an error that is the whole output.
-		if failed != nil {
-			return failed
-		}
 		if err := a.print(all); err != nil {
 			return err
 		}
 	} else {
 		a.printVerifications(all, verbose)
 	}
-	if failed != nil || slices.ContainsFunc(all, func(v verification) bool { return v.unverified }) {
+	// What there is of verdicts stays one document on standard output.
+	beside := *a
+	beside.out = a.err
+	for _, err := range failures {
+		beside.fail(err)
+	}
+	if len(failures) > 0 || slices.ContainsFunc(all, func(v verification) bool { return v.unverified }) {
 		return errReported
 	}
 	return nil
