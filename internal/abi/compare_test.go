@@ -28,8 +28,12 @@ type box struct {
 	// lend makes the caller's fd one that priv knows.
 	lend  func(fd int) int
 	close func(fd int)
-	pins  string // directory for pins, "" where there is none
-	notes []string
+	files files
+	// become makes the caller another user, where the test wants that.
+	become func()
+	kernel *skep.Kernel // nil for the live kernel
+	task   *skep.Task
+	notes  []string
 }
 
 func (b *box) note(format string, args ...any) {
@@ -42,9 +46,14 @@ func (b *box) call(name string, cmd uapi.Cmd, attr []byte) int {
 	fd, e := b.bpf(cmd, attr)
 	b.note("%s: %s", name, errName(e))
 	if e == 0 && makesFD[cmd] {
-		b.Cleanup(func() { b.close(fd) })
+		b.closeLater(fd)
 	}
 	return fd
+}
+
+func (b *box) closeLater(fd int) {
+	closeFD := b.close
+	b.Cleanup(func() { closeFD(fd) })
 }
 
 // sudo makes a call with all capabilities, which must succeed.
@@ -55,7 +64,7 @@ func (b *box) sudo(cmd uapi.Cmd, attr []byte) int {
 		b.Fatalf("%v with all capabilities: %v", cmd, e)
 	}
 	if makesFD[cmd] {
-		b.Cleanup(func() { b.close(fd) })
+		b.closeLater(fd)
 	}
 	return fd
 }
@@ -91,7 +100,6 @@ func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	task := k.NewTask(c)
 	send := func(from, to *skep.Task, fd int) int {
 		n, err := from.SendFD(to, fd)
 		if err != nil {
@@ -115,26 +123,31 @@ func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
 			t.Error(err)
 		}
 	})
-	return &box{
-		TB: t, pins: "/sys/fs/bpf",
-		bpf: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) { return as(task, cmd, attr) },
-		priv: func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
-			n, e := as(k.Task(), cmd, attr)
-			if e != 0 || !makesFD[cmd] {
-				return n, e
-			}
-			fd := send(k.Task(), task, n)
-			if err := k.Task().CloseFD(n); err != nil {
-				t.Fatal(err)
-			}
-			return fd, 0
-		},
-		lend: func(fd int) int { return send(task, k.Task(), fd) },
-		close: func(fd int) {
-			if err := task.CloseFD(fd); err != nil {
-				t.Error(err)
-			}
-		},
+	b := &box{TB: t, kernel: k}
+	b.as(k.NewTask(c))
+	b.bpf = func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) { return as(b.task, cmd, attr) }
+	b.priv = func(cmd uapi.Cmd, attr []byte) (int, errno.Errno) {
+		n, e := as(k.Task(), cmd, attr)
+		if e != 0 || !makesFD[cmd] {
+			return n, e
+		}
+		fd := send(k.Task(), b.task, n)
+		if err := k.Task().CloseFD(n); err != nil {
+			t.Fatal(err)
+		}
+		return fd, 0
+	}
+	b.lend = func(fd int) int { return send(b.task, k.Task(), fd) }
+	return b
+}
+
+// as makes another task the caller.
+func (b *box) as(task *skep.Task) {
+	b.task, b.files = task, task
+	b.close = func(fd int) {
+		if err := task.CloseFD(fd); err != nil {
+			b.Error(err)
+		}
 	}
 }
 

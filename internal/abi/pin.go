@@ -39,7 +39,7 @@ func (c *call) pinPath(a *uapi.ObjAttr) (string, error) {
 		}
 		dir = f.Dir
 	}
-	return path.Join(dir, p), nil
+	return dir + "/" + p, nil
 }
 
 // objPin mirrors bpf_obj_pin: programs, maps and links can be pinned.
@@ -65,7 +65,7 @@ func objPin(c *call) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return 0, c.FS.Pin(p, f.Object)
+	return 0, c.FS.Pin(p, f.Object, &c.task.Creds)
 }
 
 // objGet mirrors bpf_obj_get: a program cannot be opened for reading or writing
@@ -88,7 +88,7 @@ func objGet(c *call) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	o, err := c.FS.Get(p)
+	o, err := c.FS.Get(p, &c.task.Creds)
 	if err != nil {
 		return -1, err
 	}

@@ -1,17 +1,13 @@
 package abi_test
 
 import (
-	"fmt"
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/skep-ebpf/skep"
-	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/oracle"
-	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // subsets are the capabilities that a caller may have. No subset has
@@ -36,35 +32,12 @@ func newSkepAs(t testing.TB, caps object.CapSet) *box {
 }
 
 // newLiveAs is the live kernel as a thread sees it that has dropped all other
-// capabilities. The thread ends with the test: nothing else may ever run on it.
+// capabilities.
 func newLiveAs(t testing.TB, caps object.CapSet) *box {
+	th := newThread(t)
+	th.must("dropping capabilities", func() error { return dropTo(caps) })
 	b := newLive(t)
-	calls, ready := make(chan func()), make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked
-		err := dropTo(caps)
-		ready <- err
-		if err != nil {
-			return
-		}
-		for f := range calls {
-			f()
-		}
-	}()
-	if err := <-ready; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { close(calls) })
-	b.bpf = func(cmd uapi.Cmd, attr []byte) (n int, e errno.Errno) {
-		done := make(chan struct{})
-		calls <- func() {
-			defer close(done)
-			r, err := oracle.BPF(cmd, attr)
-			n, e = int(r), err
-		}
-		<-done
-		return n, e
-	}
+	b.bpf = th.bpf
 	return b
 }
 
@@ -73,10 +46,7 @@ func dropTo(caps object.CapSet) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	low, high := uint32(caps), uint32(caps>>32)
 	data := [2]unix.CapUserData{{Effective: low, Permitted: low}, {Effective: high, Permitted: high}}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return fmt.Errorf("dropping capabilities: %w", err)
-	}
-	return nil
+	return unix.Capset(&header, &data[0])
 }
 
 // TestPrivilegesLive runs every scenario with every set of capabilities: what is

@@ -4,7 +4,7 @@
 package bpffs
 
 import (
-	"path"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +17,8 @@ import (
 const Mount = "/sys/fs/bpf"
 
 // FS is one such file system. The zero value is empty and ready to use; it is
-// safe for concurrent use.
+// safe for concurrent use. Paths are absolute; they may have dots, and lead out
+// of the file system and in again.
 type FS struct {
 	mu   sync.RWMutex
 	root node
@@ -25,6 +26,7 @@ type FS struct {
 
 // node is a directory (children may be nil) or a pin.
 type node struct {
+	owner    uint32
 	pin      object.Object
 	children map[string]*node
 }
@@ -35,77 +37,42 @@ type Entry struct {
 	Object object.Object // nil for a directory
 }
 
-// split checks the path and cuts it into names. Paths are absolute; those
-// outside the mount point are no place to pin.
-func split(p string) ([]string, error) {
-	if p == "" {
-		return nil, errno.Errorf(errno.ENOENT, "the path is empty")
-	}
-	clean := path.Clean(p)
-	rest, ok := strings.CutPrefix(clean, Mount)
-	if !ok || rest != "" && rest[0] != '/' {
-		return nil, errno.Errorf(errno.EPERM, "%s is not in the bpf file system (%s)", p, Mount)
-	}
-	if rest == "" || rest == "/" {
-		return nil, nil
-	}
-	return strings.Split(rest[1:], "/"), nil
+// Permissions are those of files made with mode 0600 and directories with mode
+// 0755, in a root directory to which everybody may add (1777).
+
+// mayUse says whether a task may read or write what is pinned at n.
+func (n *node) mayUse(who *object.Credentials) bool {
+	return n.owner == who.UID || who.Caps.Holds(object.CapDACOverride)
 }
 
-func (f *FS) walk(names []string) (*node, error) {
-	n := &f.root
-	for i, name := range names {
-		if n.pin != nil {
-			return nil, errno.Errorf(errno.ENOTDIR, "%s is not a directory", join(names[:i]))
-		}
-		if n = n.children[name]; n == nil {
-			return nil, errno.Errorf(errno.ENOENT, "%s does not exist", join(names[:i+1]))
-		}
-	}
-	return n, nil
-}
+// mayAdd says whether a task may add to the directory n.
+func (f *FS) mayAdd(n *node, who *object.Credentials) bool { return n == &f.root || n.mayUse(who) }
 
-func join(names []string) string { return Mount + "/" + strings.Join(names, "/") }
-
-// add puts a new node at p.
-func (f *FS) add(p string, n *node) error {
-	names, err := split(p)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return errno.Errorf(errno.EEXIST, "%s exists already", p)
-	}
-	last := names[len(names)-1]
+// add puts a new node at a path.
+func (f *FS) add(path string, n *node, who *object.Credentials) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, err := f.walk(names[:len(names)-1])
+	dir, name, err := f.vacant(path, n.pin == nil)
 	if err != nil {
 		return err
 	}
-	if dir.pin != nil {
-		return errno.Errorf(errno.ENOTDIR, "%s is not a directory", join(names[:len(names)-1]))
-	}
-	if dir.children[last] != nil {
-		return errno.Errorf(errno.EEXIST, "%s exists already", p)
-	}
-	// bpf_lookup: names with a dot are reserved.
-	if strings.Contains(last, ".") {
-		return errno.Errorf(errno.EPERM, "%q: names in the bpf file system have no dots", last)
+	if !f.mayAdd(dir, who) {
+		return errno.Errorf(errno.EACCES, "%s: user %d may not write to the directory of user %d", path, who.UID, dir.owner)
 	}
 	if dir.children == nil {
 		dir.children = map[string]*node{}
 	}
-	dir.children[last] = n
+	n.owner = who.UID
+	dir.children[name] = n
 	return nil
 }
 
-// Pin makes p refer to o and takes a user reference to it. Errors: ENOENT and
-// ENOTDIR for a missing directory, EEXIST, EPERM outside the file system or for
-// a name with a dot.
-func (f *FS) Pin(p string, o object.Object) error {
+// Pin makes a path refer to o and takes a user reference to it. Errors: ENOENT
+// and ENOTDIR for a missing directory, EEXIST, EPERM outside the file system or
+// for a name with a dot, EACCES in another user's directory.
+func (f *FS) Pin(path string, o object.Object, who *object.Credentials) error {
 	o.Head().GetUser()
-	if err := f.add(p, &node{pin: o}); err != nil {
+	if err := f.add(path, &node{pin: o}, who); err != nil {
 		o.Head().PutUser()
 		return err
 	}
@@ -113,87 +80,70 @@ func (f *FS) Pin(p string, o object.Object) error {
 }
 
 // Mkdir makes a directory.
-func (f *FS) Mkdir(p string) error { return f.add(p, &node{}) }
+func (f *FS) Mkdir(path string, who *object.Credentials) error { return f.add(path, &node{}, who) }
 
-// MkdirAll makes a directory and those above it.
-func (f *FS) MkdirAll(p string) error {
-	names, err := split(p)
-	if err != nil {
-		return err
-	}
-	for i := range names {
-		err := f.add(join(names[:i+1]), &node{})
-		if e, _ := errno.Of(err); err != nil && e != errno.EEXIST {
-			return err
-		}
-	}
-	return nil
-}
-
-// Get finds what is pinned at p and takes a reference for the caller. A
-// directory gives EACCES.
-func (f *FS) Get(p string) (object.Object, error) {
-	names, err := split(p)
-	if err != nil {
-		return nil, err
-	}
+// Get finds what is pinned at a path and takes a reference for the caller.
+// EACCES: it is a directory, or another user's.
+func (f *FS) Get(path string, who *object.Credentials) (object.Object, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	n, err := f.walk(names)
+	p, err := f.find(path)
 	if err != nil {
 		return nil, err
 	}
-	if n.pin == nil {
-		return nil, errno.Errorf(errno.EACCES, "%s is a directory", p)
+	n := p.here()
+	switch {
+	case n == nil || n.pin == nil:
+		return nil, errno.Errorf(errno.EACCES, "%s is a directory", path)
+	case !n.mayUse(who):
+		return nil, errno.Errorf(errno.EACCES, "%s belongs to user %d, not to user %d", path, n.owner, who.UID)
 	}
 	n.pin.Head().Get()
 	return n.pin, nil
 }
 
-// IsDir says whether p is a directory.
-func (f *FS) IsDir(p string) bool {
-	names, err := split(p)
-	if err != nil {
-		return false
-	}
+// Dir finds a directory, and returns its path without dots: ENOENT, ENOTDIR.
+func (f *FS) Dir(path string) (string, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	n, err := f.walk(names)
-	return err == nil && n.pin == nil
+	p, err := f.find(path)
+	if err != nil {
+		return "", err
+	}
+	if n := p.here(); n != nil && n.pin != nil {
+		return "", errno.Errorf(errno.ENOTDIR, "%s is not a directory", path)
+	}
+	return p.path(), nil
 }
 
 // Remove takes away a pin, and with it the reference, or an empty directory.
-func (f *FS) Remove(p string) error {
-	names, err := split(p)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return errno.Errorf(errno.EBUSY, "%s is the mount point", p)
-	}
-	n, err := f.detach(names)
+// EPERM: it is another user's.
+func (f *FS) Remove(path string, who *object.Credentials) error {
+	n, err := f.detach(path, who)
 	if err == nil && n.pin != nil {
 		n.pin.Head().PutUser()
 	}
 	return err
 }
 
-func (f *FS) detach(names []string) (*node, error) {
+func (f *FS) detach(path string, who *object.Credentials) (*node, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, err := f.walk(names[:len(names)-1])
+	p, err := f.find(path)
 	if err != nil {
 		return nil, err
 	}
-	last := names[len(names)-1]
-	n := dir.children[last]
+	n := p.here()
 	switch {
-	case n == nil:
-		return nil, errno.Errorf(errno.ENOENT, "%s does not exist", join(names))
+	case n == nil || n == &f.root:
+		return nil, errno.Errorf(errno.EBUSY, "%s is the mount point or above it", path)
 	case len(n.children) > 0:
-		return nil, errno.Errorf(errno.ENOTEMPTY, "%s is not empty", join(names))
+		return nil, errno.Errorf(errno.ENOTEMPTY, "%s is not empty", path)
+	case !n.mayUse(who):
+		return nil, errno.Errorf(errno.EPERM, "%s belongs to user %d, not to user %d", path, n.owner, who.UID)
 	}
-	delete(dir.children, last)
+	dir := p.inside[len(p.inside)-2]
+	maps.DeleteFunc(dir.children, func(_ string, c *node) bool { return c == n })
 	return n, nil
 }
 

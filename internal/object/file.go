@@ -42,6 +42,11 @@ func (r *Registry) OpenSpecial(name string, data any, onClose func()) *File {
 	return r.file(&File{Name: name, Access: AccessBoth, Data: data, onClose: onClose})
 }
 
+// OpenDir makes a file for a directory of the bpf file system.
+func (r *Registry) OpenDir(path string) *File {
+	return r.file(&File{Name: "directory", Access: AccessRead, Dir: path})
+}
+
 func (r *Registry) file(f *File) *File {
 	f.refs.Store(1)
 	f.registry = r

@@ -12,6 +12,7 @@ type Cap uint8
 
 // Capabilities that bpf(2) asks for.
 const (
+	CapDACOverride Cap = 1
 	CapNetAdmin    Cap = 12
 	CapSysAdmin    Cap = 21
 	CapSysResource Cap = 24
@@ -36,6 +37,10 @@ func Caps(caps ...Cap) (s CapSet) {
 // Has says whether the set allows what c allows: CAP_SYS_ADMIN stands in for
 // CAP_BPF, CAP_PERFMON and, in bpf(2), CAP_NET_ADMIN (bpf_token_capable).
 func (s CapSet) Has(c Cap) bool { return s&(1<<c|1<<CapSysAdmin) != 0 }
+
+// Holds says whether the capability itself is in the set: where CAP_SYS_ADMIN
+// stands in for nothing.
+func (s CapSet) Holds(c Cap) bool { return s&(1<<c) != 0 }
 
 // Credentials say who a task is.
 type Credentials struct {
