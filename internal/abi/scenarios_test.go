@@ -32,6 +32,8 @@ var scenarios = []scenario{
 	{"prog array", progArray},
 	{"map in map", mapInMap},
 	{"absent commands", absentCommands},
+	{"logs of programs", progLogs},
+	{"logs of BTF", btfLogs},
 }
 
 // attributeForm: sizes, what lies behind the last field, unknown commands.
