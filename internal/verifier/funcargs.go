@@ -171,17 +171,9 @@ func (v *verifier) declaredArg(n, i int, fn, proto *kbtf.Type) (subArg, error) {
 			name, kind = to.Name, to.Kind
 		}
 		return subArg{}, v.fail(errno.EINVAL, ReasonBTF,
-			"arg#%d reference type('%s %s') size cannot be determined: %d\n", i, kind, anonymous(name), -int(errno.EINVAL))
+			"arg#%d reference type('%s %s') size cannot be determined: %d\n", i, kind, name, -int(errno.EINVAL))
 	}
 	return subArg{kind: argMem, nullable: !tags.nonnull, size: size}, nil
-}
-
-// anonymous is how the kernel prints a name that is not there.
-func anonymous(name string) string {
-	if name == "" {
-		return "(anon)"
-	}
-	return name
 }
 
 // contextNames are the kernel's own structures behind contexts, which functions

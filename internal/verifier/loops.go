@@ -86,6 +86,22 @@ func (v *verifier) leaveLoop(s *saved) error {
 
 // settle propagates precision over a loop's backedges until nothing changes.
 func (v *verifier) settle(visit *sccVisit) error {
+	if err := v.settleMarks(visit); err != nil {
+		return err
+	}
+	if v.quietMarks {
+		if err := v.quietly(func() error { return v.settleMarks(visit) }); err != nil {
+			return err
+		}
+	}
+	for _, edge := range visit.backedges {
+		v.arena.free(edge)
+	}
+	visit.backedges = nil
+	return nil
+}
+
+func (v *verifier) settleMarks(visit *sccVisit) error {
 	for round, changed := 0, true; changed; round++ {
 		if round > maxBackedgeRounds {
 			if v.log.on(LogLevel2) {
@@ -104,10 +120,6 @@ func (v *verifier) settle(visit *sccVisit) error {
 			}
 		}
 	}
-	for _, edge := range visit.backedges {
-		v.arena.free(edge)
-	}
-	visit.backedges = nil
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
@@ -247,6 +248,9 @@ func TestOracleObjects(t *testing.T) {
 			o, err := loader.Open(f)
 			if err != nil {
 				t.Fatal(err)
+			}
+			for _, m := range o.Spec.Maps {
+				m.Pinning = ebpf.PinNone
 			}
 			w := &twin{t: t, agree: &a, maps: map[int]*desc.Map{}, data: map[int][]byte{},
 				frozen: map[int]bool{}, btfs: map[int]*kbtf.BTF{}}

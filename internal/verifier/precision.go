@@ -52,12 +52,17 @@ func (v *verifier) markPrecise(n insn.Reg) error {
 	return v.markChain(v.cur, int(n), nil)
 }
 
-// markQuietly does the same without a word in the log.
+// markQuietly does the same where Linux 6.18 forgets to.
 func (v *verifier) markQuietly(n insn.Reg) error {
+	return v.quietly(func() error { return v.markPrecise(n) })
+}
+
+// quietly has marks set that leave no trace in the log or in other marks.
+func (v *verifier) quietly(f func() error) error {
 	log := v.log
-	v.log = nil
-	err := v.markPrecise(n)
-	v.log = log
+	v.log, v.quiet, v.quietMarks = nil, true, true
+	err := f()
+	v.log, v.quiet = log, false
 	return err
 }
 
@@ -181,8 +186,7 @@ func (v *verifier) atEntry(st *state, changed *bool) error {
 	for set := bt.regs[bt.frame]; set != 0; set &= set - 1 {
 		n := insn.Reg(bits.TrailingZeros32(set))
 		bt.drop(n)
-		if r := &f.regs[n]; r.typ == scalar {
-			r.precise = true
+		if r := &f.regs[n]; r.typ == scalar && (r.mark(v.quiet) || !v.quiet) {
 			*changed = true
 		}
 	}
@@ -198,11 +202,10 @@ func (v *verifier) markState(st *state, changed *bool) error {
 		for set := bt.regs[n]; set != 0; set &= set - 1 {
 			i := bits.TrailingZeros32(set)
 			r := &f.regs[i]
-			if r.typ != scalar || r.precise {
+			if r.typ != scalar || !r.mark(v.quiet) {
 				bt.regs[n] &^= 1 << i
 				continue
 			}
-			r.precise = true
 			*changed = true
 		}
 		for set := bt.slots[n]; set != 0; set &= set - 1 {
@@ -211,11 +214,10 @@ func (v *verifier) markState(st *state, changed *bool) error {
 				return v.internal("backtracking met a stack slot that is not there")
 			}
 			s := &f.stack[i]
-			if !s.isSpilledScalar() || s.spill.precise {
+			if !s.isSpilledScalar() || !s.spill.mark(v.quiet) {
 				bt.slots[n] &^= 1 << i
 				continue
 			}
-			s.spill.precise = true
 			*changed = true
 		}
 		if v.log.on(LogLevel2) {
@@ -428,16 +430,14 @@ func (v *verifier) forcePrecise(from *state) {
 
 func (v *verifier) forceFrame(f *frame) {
 	for i := range insn.RFP {
-		if r := &f.regs[i]; r.typ == scalar && !r.precise {
-			r.precise = true
+		if r := &f.regs[i]; r.typ == scalar && r.mark(v.quiet) {
 			if v.log.on(LogLevel2) {
 				v.printf("force_precise: frame%d: forcing r%d to be precise\n", f.number, i)
 			}
 		}
 	}
 	for i := range f.stack {
-		if s := &f.stack[i]; s.isSpilledScalar() && !s.spill.precise {
-			s.spill.precise = true
+		if s := &f.stack[i]; s.isSpilledScalar() && s.spill.mark(v.quiet) {
 			if v.log.on(LogLevel2) {
 				v.printf("force_precise: frame%d: forcing fp%d to be precise\n", f.number, spiOffset(i))
 			}
@@ -452,12 +452,12 @@ func (s *state) forgetPrecise() {
 		f := s.frames[n]
 		for i := range insn.RFP {
 			if f.regs[i].typ == scalar {
-				f.regs[i].precise = false
+				f.regs[i].precise, f.regs[i].quiet = false, false
 			}
 		}
 		for i := range f.stack {
 			if f.stack[i].isSpilledScalar() {
-				f.stack[i].spill.precise = false
+				f.stack[i].spill.precise, f.stack[i].spill.quiet = false, false
 			}
 		}
 	}

@@ -152,6 +152,11 @@ func (v *verifier) joinState(s *saved, i int, loop bool) error {
 	if err := v.propagatePrecision(&s.state, v.cur, nil); err != nil {
 		return err
 	}
+	if v.quietMarks {
+		if err := v.quietly(func() error { return v.propagatePrecision(&s.state, v.cur, nil) }); err != nil {
+			return err
+		}
+	}
 	if !loop {
 		return nil
 	}
@@ -399,7 +404,7 @@ func (v *verifier) sameScalarReg(old, cur *reg, how exactness) bool {
 	if v.exploreLimits {
 		return old.value == cur.value && ids.sameScalar(old.id, cur.id)
 	}
-	if !old.precise && how == notExact && !v.env.Record {
+	if !old.precise && !old.quiet && how == notExact && !v.env.Record {
 		return true
 	}
 	added, curAdded := old.id&addedConst != 0, cur.id&addedConst != 0
@@ -487,14 +492,14 @@ func (v *verifier) propagatePrecision(old, cur *state, changed *bool) error {
 			first = false
 		}
 		for i := range insn.RFP {
-			if r := &f.regs[i]; r.typ == scalar && r.precise {
+			if r := &f.regs[i]; r.typ == scalar && r.marked(v.quiet) {
 				note()
 				b = appendInt(append(b, 'r'), int(i))
 				v.bt.regs[n] |= 1 << i
 			}
 		}
 		for i := range f.stack {
-			if s := &f.stack[i]; s.isSpilledScalar() && s.spill.precise {
+			if s := &f.stack[i]; s.isSpilledScalar() && s.spill.marked(v.quiet) {
 				note()
 				b = appendInt(append(b, "fp"...), spiOffset(i))
 				v.bt.slots[n] |= 1 << i

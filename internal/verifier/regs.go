@@ -167,6 +167,30 @@ type reg struct {
 	frame  uint8 // whose stack a ptrStack points into
 	// precise: the exact value of this scalar mattered for the verdict.
 	precise bool
+	// quiet: it mattered here, but Linux 6.18 does not know that. The mark stops
+	// states from being taken for equal, as precise does, and shows nowhere.
+	quiet bool
+}
+
+// mark marks r as precise, or quietly so, and tells whether that is news.
+func (r *reg) mark(quiet bool) bool {
+	switch {
+	case r.precise || quiet && r.quiet:
+		return false
+	case quiet:
+		r.quiet = true
+	default:
+		r.precise = true
+	}
+	return true
+}
+
+// marked tells whether r is marked as precise, or quietly only.
+func (r *reg) marked(quiet bool) bool {
+	if quiet {
+		return r.quiet && !r.precise
+	}
+	return r.precise
 }
 
 // addedConst marks the id of a scalar that differs from its group by the
@@ -203,14 +227,14 @@ func (r *reg) setPointer(t regType) {
 func (v *verifier) setUnknown(r *reg) {
 	r.value = value{typ: scalar, Scalar: bounds.Unknown()}
 	r.id, r.refID, r.frame = 0, 0, 0
-	r.precise = !v.priv.bpf
+	r.precise, r.quiet = !v.priv.bpf, false
 }
 
 // setZero makes r the scalar 0.
 func (v *verifier) setZero(r *reg) {
 	r.setKnown(0)
 	r.typ = scalar
-	r.precise = !v.priv.bpf
+	r.precise, r.quiet = !v.priv.bpf, false
 }
 
 func (v *verifier) setNotInit(r *reg) {

@@ -69,6 +69,8 @@ type verifier struct {
 	prevIdx int
 	hist    int // its entry in the history, -1 for none
 	jumps   int
+	// quiet: marks of precision are made quietly; quietMarks: some were.
+	quiet, quietMarks bool
 	// exploreLimits: masks of pointer arithmetic were noted, so that states must
 	// agree in more.
 	exploreLimits bool
