@@ -164,14 +164,18 @@ func (c *call) progFixed(p *object.Prog, i *uapi.ProgInfo) {
 	i.VerifiedInsns = uint32(p.Code.Stats.Insns)
 }
 
-// recordSizes holds that the caller knows the records by our sizes
-// (set_info_rec_size).
+// recordSizes holds that the caller knows the records by our sizes, where it
+// asks for records or names a size (set_info_rec_size).
 func recordSizes(i *uapi.ProgInfo) error {
 	const ksym = 8
-	if i.NrFuncInfo != 0 && i.FuncInfoRecSize != uapi.SizeofFuncInfo ||
-		i.NrLineInfo != 0 && i.LineInfoRecSize != uapi.SizeofLineInfo ||
-		i.NrJitedLineInfo != 0 && i.JitedLineInfoRecSize != ksym {
-		return errno.Errorf(errno.EINVAL, "the record sizes are not the kernel's")
+	for _, r := range [...]struct{ count, size, known uint32 }{
+		{i.NrFuncInfo, i.FuncInfoRecSize, uapi.SizeofFuncInfo},
+		{i.NrLineInfo, i.LineInfoRecSize, uapi.SizeofLineInfo},
+		{i.NrJitedLineInfo, i.JitedLineInfoRecSize, ksym},
+	} {
+		if (r.count != 0 || r.size != 0) && r.size != r.known {
+			return errno.Errorf(errno.EINVAL, "records of %d bytes; the kernel's have %d", r.size, r.known)
+		}
 	}
 	i.FuncInfoRecSize, i.LineInfoRecSize, i.JitedLineInfoRecSize = uapi.SizeofFuncInfo, uapi.SizeofLineInfo, ksym
 	return nil

@@ -111,11 +111,14 @@ func leaks(b *box) {
 }
 
 // lookupZero finds element 0 of a map.
-func lookupZero(fd int32) []insn.Instruction {
+func lookupZero(fd int32) []insn.Instruction { return onZero(fd, uapi.BPF_FUNC_map_lookup_elem) }
+
+// onZero calls a helper on key 0 of a map.
+func onZero(fd int32, helper uapi.FuncID) []insn.Instruction {
 	return append(insn.LoadMapFD(insn.R1, fd),
 		insn.StoreImm(insn.SizeW, insn.R10, -4, 0),
 		insn.Mov64Reg(insn.R2, insn.R10), insn.ALU64Imm(insn.OpAdd, insn.R2, -4),
-		insn.Call(int32(uapi.BPF_FUNC_map_lookup_elem)))
+		insn.Call(int32(helper)))
 }
 
 // strangers: what a caller may do with the objects of somebody who had all

@@ -32,6 +32,8 @@ var scenarios = []scenario{
 	{"prog array", progArray},
 	{"map in map", mapInMap},
 	{"absent commands", absentCommands},
+	{"arrays of information", infoArrays},
+	{"btf info", btfInfos},
 	{"logs of programs", progLogs},
 	{"logs of BTF", btfLogs},
 }
