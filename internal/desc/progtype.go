@@ -51,8 +51,8 @@ type ProgType struct {
 }
 
 // Sockets are layouts of sockets as programs see them, by the type of pointer:
-// PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK.
-type Sockets struct{ Common, Full, TCP *Context }
+// PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK, PTR_TO_XDP_SOCK.
+type Sockets struct{ Common, Full, TCP, XDP *Context }
 
 // SleepRule says whether programs of a type may or must have
 // BPF_F_SLEEPABLE.

@@ -130,9 +130,9 @@ type score struct {
 	asked, same, logged int
 	// refused are answers that skep does not have: what it does not understand it
 	// refuses, and says so.
-	refused map[string]int
-	causes              map[string]int
-	examples            map[string]string
+	refused  map[string]int
+	causes   map[string]int
+	examples map[string]string
 }
 
 // ask asks both, counts, and fails the test for each difference that is not
@@ -165,7 +165,7 @@ func (s *score) ask(t *testing.T, q question, what string) {
 	cause := fmt.Sprintf("kernel %v %q, skep %v %q", live.Errno, lastLine(want), code, lastLine(got))
 	s.causes[cause]++
 	if s.examples[cause] == "" {
-		s.examples[cause] = what
+		s.examples[cause] = what + firstDifference(want, got)
 	}
 }
 
@@ -187,11 +187,22 @@ func (s *score) report(t *testing.T) {
 }
 
 var (
-	volatileText = regexp.MustCompile(`0x[0-9a-f]{6,}|ffff[0-9a-f]{6,}|(?m)^processed .*$|(?m)^verification time.*$`)
+	volatileText = regexp.MustCompile(`(?:0x[0-9a-f]{6,}|ffff[0-9a-f]{6,}) *|(?m)^processed .*$|(?m)^verification time.*$`)
 )
 
 func normal(log string) string {
 	return strings.TrimSpace(volatileText.ReplaceAllString(log, ""))
+}
+
+// firstDifference shows the lines in which two logs part.
+func firstDifference(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) - 1 {
+		if a[i] != b[i] {
+			return fmt.Sprintf("\nkernel: %s\nskep:   %s", a[i], b[i])
+		}
+	}
+	return ""
 }
 
 // lastLine is what the log ends with: the reason.

@@ -13,6 +13,7 @@ var sockets = desc.Sockets{
 	Common: &desc.Context{Name: "bpf_sock", Size: uapi.SizeofSock, Fields: commonFields(sockFields)},
 	Full:   &desc.Context{Name: "bpf_sock", Size: uapi.SizeofSock, Fields: sockFields},
 	TCP:    &desc.Context{Name: "bpf_tcp_sock", Size: uapi.SizeofTCPSock, Fields: tcpFields()},
+	XDP:    &desc.Context{Name: "bpf_xdp_sock", Size: 4, Fields: []desc.CtxField{reads("queue_id", 0, 4)}},
 }
 
 // sockFields are the fields of struct bpf_sock as bpf_sock_is_valid_access lets

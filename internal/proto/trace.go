@@ -45,7 +45,6 @@ var traceProtos = []row{
 	fn(uapi.BPF_FUNC_get_stackid, integer, ctx, constMap, anything).gpl(),
 	fn(uapi.BPF_FUNC_get_stackid, integer, ctx, constMap, anything).of(PerfEvent),
 	fn(uapi.BPF_FUNC_get_stack, integer, ctx, memOut, memSize0, anything).gpl(),
-	fn(uapi.BPF_FUNC_get_stack, integer, ctx, memIn, memSize0, anything).gpl().of(Raw),
 	fn(uapi.BPF_FUNC_get_func_ip, integer, ctx).gpl(),
 	fn(uapi.BPF_FUNC_get_func_ip, integer, ctx).of(Multi),
 	fn(uapi.BPF_FUNC_get_attach_cookie, integer, ctx),

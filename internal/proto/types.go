@@ -195,10 +195,9 @@ var (
 		{variant: Tracing, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output}},
 	}
 
-	rawTracepoint = []family{
-		{variant: Raw, ids: []uapi.FuncID{uapi.BPF_FUNC_get_stack}},
-		{variant: Tracing, ids: []uapi.FuncID{uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_stackid}},
-	}
+	rawTracepoint = []family{{variant: Tracing, ids: []uapi.FuncID{
+		uapi.BPF_FUNC_perf_event_output, uapi.BPF_FUNC_get_stackid, uapi.BPF_FUNC_get_stack,
+	}}}
 
 	attachCookie = []family{{ids: []uapi.FuncID{uapi.BPF_FUNC_get_attach_cookie}}}
 

@@ -109,6 +109,12 @@ func (v *verifier) checkArg(c *helperCall, i int) error {
 	if r.typ.isPacket() && !v.mayAccessPacket(false, c) {
 		return v.fail(errno.EACCES, ReasonHelper, "helper access to the packet is not allowed\n")
 	}
+	if arg.Base() == desc.ArgMapValue {
+		var err error
+		if arg, err = v.mapArg(c, arg); err != nil {
+			return err
+		}
+	}
 	if r.isZero() && arg.Has(desc.MaybeNull) {
 		// Linux 6.18 forgets that the value mattered, so the log must not tell. Of
 		// memory, the size of 0 that goes with NULL is enough.
@@ -137,7 +143,23 @@ func (v *verifier) checkArg(c *helperCall, i int) error {
 		}
 		c.refID = r.refID
 	}
-	return v.checkArgKind(c, i, n, r)
+	return v.checkArgKind(c, i, n, r, arg)
+}
+
+// mapArg is what a map's value means for a map of this type: sockets go into maps
+// as pointers, and a bloom filter is asked for a value (resolve_map_arg_type).
+func (v *verifier) mapArg(c *helperCall, arg desc.Arg) (desc.Arg, error) {
+	switch {
+	case c.m == nil:
+		return 0, v.internal("invalid map_ptr to access map->type")
+	case isSockMap(c.m) && arg == desc.ArgMapValue:
+		return desc.ArgBTFIDSockCommon, nil
+	case isSockMap(c.m):
+		return 0, v.fail(errno.EINVAL, ReasonHelper, "invalid arg_type for sockmap/sockhash\n")
+	case c.m.Type == uapi.BPF_MAP_TYPE_BLOOM_FILTER && c.id == int32(uapi.BPF_FUNC_map_peek_elem):
+		return desc.ArgMapValue, nil
+	}
+	return arg, nil
 }
 
 // checkArgType checks the type of the register (check_reg_type).
@@ -182,8 +204,7 @@ func (v *verifier) checkArgOffset(r *reg, n insn.Reg, arg desc.Arg) error {
 }
 
 // checkArgKind does what is particular to the kind of argument.
-func (v *verifier) checkArgKind(c *helperCall, i int, n insn.Reg, r *reg) error {
-	arg := c.proto.Args[i]
+func (v *verifier) checkArgKind(c *helperCall, i int, n insn.Reg, r *reg, arg desc.Arg) error {
 	write := arg.Has(desc.MemWrite)
 	switch arg.Base() {
 	case desc.ArgConstMapPtr:

@@ -64,6 +64,10 @@ func (v *verifier) checkHelper() error {
 	if err := v.mapFits(&c); err != nil {
 		return err
 	}
+	if id == int32(uapi.BPF_FUNC_get_func_ip) && v.info.Type != uapi.BPF_PROG_TYPE_KPROBE &&
+		v.info.Type != uapi.BPF_PROG_TYPE_TRACING {
+		return v.fail(errno.ENOTSUPP, ReasonHelper, "func %s#%d not supported for program type %d\n", helperName(id), id, v.info.Type)
+	}
 	changes := h.ChangesPktData
 	if id == int32(uapi.BPF_FUNC_tail_call) {
 		if v.cur.depth > 0 {
@@ -103,6 +107,10 @@ func (v *verifier) particular(c *helperCall) error {
 		return v.noLeaks(true, "tail_call")
 	case uapi.BPF_FUNC_snprintf:
 		return v.checkSnprintf(c)
+	case uapi.BPF_FUNC_get_local_storage:
+		if !v.reg(insn.R2).isZero() {
+			return v.fail(errno.EINVAL, ReasonHelper, "get_local_storage() doesn't support non-zero flags\n")
+		}
 	case uapi.BPF_FUNC_for_each_map_elem:
 		return v.pushCallback(c, v.setMapElemArgs)
 	case uapi.BPF_FUNC_loop:
@@ -110,7 +118,7 @@ func (v *verifier) particular(c *helperCall) error {
 	case uapi.BPF_FUNC_find_vma, uapi.BPF_FUNC_user_ringbuf_drain, uapi.BPF_FUNC_timer_set_callback,
 		uapi.BPF_FUNC_dynptr_from_mem, uapi.BPF_FUNC_dynptr_data, uapi.BPF_FUNC_dynptr_read,
 		uapi.BPF_FUNC_dynptr_write, uapi.BPF_FUNC_kptr_xchg, uapi.BPF_FUNC_per_cpu_ptr,
-		uapi.BPF_FUNC_this_cpu_ptr, uapi.BPF_FUNC_get_local_storage:
+		uapi.BPF_FUNC_this_cpu_ptr:
 		return v.unsupported("the helper " + helperName(c.id))
 	}
 	return nil
@@ -189,7 +197,7 @@ func (v *verifier) setResult(c *helperCall) error {
 	switch {
 	case castHelpers[uapi.FuncID(c.id)]:
 		r0.refID = c.refID
-	case c.proto.Acquires:
+	case c.proto.Acquires, c.id == int32(uapi.BPF_FUNC_map_lookup_elem) && isSockMap(c.m):
 		id := v.acquire()
 		r0.id, r0.refID = id, id
 	}
@@ -322,12 +330,20 @@ func (v *verifier) recordKey(c *helperCall) error {
 // tailCallInSubprog: a tail call that succeeds leaves the subprogram with an
 // unknown result; one that fails goes on.
 func (v *verifier) tailCallInSubprog() error {
+	return v.endEarly(func(result *reg) {
+		v.forgetPackets()
+		v.setUnknown(result)
+	})
+}
+
+// endEarly explores both ways out of an instruction that may leave the
+// subprogram: on, and to the caller with a result.
+func (v *verifier) endEarly(setResult func(*reg)) error {
 	v.dirtyRegs |= 1
 	if _, err := v.push(v.insnIdx+1, v.insnIdx, false); err != nil {
 		return err
 	}
-	v.forgetPackets()
-	v.setUnknown(v.reg(insn.R0))
+	setResult(v.reg(insn.R0))
 	if err := v.leaveFunction(); err != nil {
 		return err
 	}

@@ -106,6 +106,11 @@ func (v *verifier) mapFits(c *helperCall) error {
 	if types, special := mapsOfHelper[id]; special {
 		ok = ok && slices.Contains(types, c.m.Type)
 	}
+	if ok && isSockMap(c.m) && (id == uapi.BPF_FUNC_map_update_elem || id == uapi.BPF_FUNC_map_delete_elem) &&
+		!v.mayUpdateSockMap(id) {
+		v.printf("cannot update sockmap in this context\n")
+		ok = false
+	}
 	if ok {
 		return nil
 	}
@@ -114,8 +119,7 @@ func (v *verifier) mapFits(c *helperCall) error {
 
 // unknownMaps are types of maps whose values this verifier does not understand.
 var unknownMaps = []uapi.MapType{
-	uapi.BPF_MAP_TYPE_XSKMAP, uapi.BPF_MAP_TYPE_SOCKMAP, uapi.BPF_MAP_TYPE_SOCKHASH,
-	uapi.BPF_MAP_TYPE_ARENA, uapi.BPF_MAP_TYPE_CGROUP_STORAGE, uapi.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
+	uapi.BPF_MAP_TYPE_ARENA,
 }
 
 // compatible checks that the program may use the map at all
@@ -124,14 +128,71 @@ func (v *verifier) compatible(m *desc.Map) error {
 	switch {
 	case m.SpinLockOff >= 0 && v.info.Type == uapi.BPF_PROG_TYPE_SOCKET_FILTER:
 		return v.fail(errno.EINVAL, ReasonLock, "socket filter progs cannot use bpf_spin_lock yet\n")
+	case m.SpinLockOff >= 0 && v.typ.Tracing:
+		return v.fail(errno.EINVAL, ReasonLock, "tracing progs cannot use bpf_spin_lock yet\n")
 	case m.Type == uapi.BPF_MAP_TYPE_STRUCT_OPS:
 		return v.fail(errno.EINVAL, ReasonMap, "bpf_struct_ops map cannot be used in prog\n")
+	case v.sleepable() && !slices.Contains(sleepableMaps, m.Type):
+		return v.fail(errno.EINVAL, ReasonMap, "Sleepable programs can only use array, hash, ringbuf and local storage maps\n")
+	case isCgroupStorage(m) && v.otherStorage(m):
+		return v.fail(errno.EBUSY, ReasonMap, "only one cgroup storage of each type is allowed\n")
 	case slices.Contains(unknownMaps, m.Type):
 		return v.unsupported("a map of type " + m.Type.LibName())
 	}
 	return nil
 }
 
+// sleepableMaps are the types of maps that programs that sleep may use.
+var sleepableMaps = []uapi.MapType{
+	uapi.BPF_MAP_TYPE_HASH, uapi.BPF_MAP_TYPE_LRU_HASH, uapi.BPF_MAP_TYPE_ARRAY, uapi.BPF_MAP_TYPE_PERCPU_HASH,
+	uapi.BPF_MAP_TYPE_PERCPU_ARRAY, uapi.BPF_MAP_TYPE_LRU_PERCPU_HASH, uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS,
+	uapi.BPF_MAP_TYPE_HASH_OF_MAPS, uapi.BPF_MAP_TYPE_RINGBUF, uapi.BPF_MAP_TYPE_USER_RINGBUF,
+	uapi.BPF_MAP_TYPE_INODE_STORAGE, uapi.BPF_MAP_TYPE_SK_STORAGE, uapi.BPF_MAP_TYPE_TASK_STORAGE,
+	uapi.BPF_MAP_TYPE_CGRP_STORAGE, uapi.BPF_MAP_TYPE_QUEUE, uapi.BPF_MAP_TYPE_STACK, uapi.BPF_MAP_TYPE_ARENA,
+}
+
+func isCgroupStorage(m *desc.Map) bool {
+	return m.Type == uapi.BPF_MAP_TYPE_CGROUP_STORAGE || m.Type == uapi.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE
+}
+
+// otherStorage says whether the program uses another storage of this type
+// (bpf_cgroup_storage_assign).
+func (v *verifier) otherStorage(m *desc.Map) bool {
+	return slices.ContainsFunc(v.maps[:v.used], func(o *desc.Map) bool { return o != m && o.Type == m.Type })
+}
+
+func isSockMap(m *desc.Map) bool {
+	return m.Type == uapi.BPF_MAP_TYPE_SOCKMAP || m.Type == uapi.BPF_MAP_TYPE_SOCKHASH
+}
+
+// sockMapUpdaters are the program types that may update and delete the sockets of
+// a map.
+var sockMapUpdaters = []uapi.ProgType{
+	uapi.BPF_PROG_TYPE_SOCKET_FILTER, uapi.BPF_PROG_TYPE_SCHED_CLS, uapi.BPF_PROG_TYPE_SCHED_ACT,
+	uapi.BPF_PROG_TYPE_XDP, uapi.BPF_PROG_TYPE_SK_REUSEPORT, uapi.BPF_PROG_TYPE_FLOW_DISSECTOR,
+	uapi.BPF_PROG_TYPE_SK_LOOKUP,
+}
+
+// mayUpdateSockMap says whether the program may change a map of sockets as any
+// other (may_update_sockmap).
+func (v *verifier) mayUpdateSockMap(id uapi.FuncID) bool {
+	switch v.info.Type {
+	case uapi.BPF_PROG_TYPE_TRACING:
+		return v.info.ExpectedAttach == uapi.BPF_TRACE_ITER
+	case uapi.BPF_PROG_TYPE_SOCK_OPS:
+		return id == uapi.BPF_FUNC_map_delete_elem
+	}
+	return slices.Contains(sockMapUpdaters, v.info.Type)
+}
+
 // valueTypeOf is what a lookup in the map gives, once it is known not to be
 // NULL.
-func valueTypeOf(*desc.Map) regType { return ptrMapValue }
+func valueTypeOf(m *desc.Map) regType {
+	switch {
+	case m.Type == uapi.BPF_MAP_TYPE_XSKMAP:
+		return ptrXDPSock
+	case isSockMap(m):
+		return ptrSocket
+	}
+	return ptrMapValue
+}

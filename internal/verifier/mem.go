@@ -41,6 +41,7 @@ var accessByType = [numTypes]func(*verifier, *access) error{
 	ptrSocket:     (*verifier).accessSock,
 	ptrSockCommon: (*verifier).accessSock,
 	ptrTCPSock:    (*verifier).accessSock,
+	ptrXDPSock:    (*verifier).accessSock,
 	ptrTPBuffer:   (*verifier).accessTPBuffer,
 }
 
@@ -68,6 +69,11 @@ func (v *verifier) checkAccess(a access) error {
 		return nil
 	}
 	if a.signed {
+		// Linux 6.18 keeps the id of a spilled scalar that is filled with its sign
+		// extended, as if it were a copy; it is one only if the sign is clear.
+		if dst.UMax >= 1<<(8*a.size-1) {
+			dst.id = 0
+		}
 		dst.SignExtend(a.size)
 	} else {
 		dst.Truncate(a.size)

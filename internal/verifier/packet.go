@@ -146,10 +146,10 @@ func (v *verifier) accessPacket(n insn.Reg, off, size int, zeroOK bool) error {
 // mayAccessPacket says whether this program may read or write the packet
 // directly; inHelper: through the helper that is being called.
 func (v *verifier) mayAccessPacket(write bool, call *helperCall) bool {
-	if !v.typ.PacketAccess || write && !v.typ.DirectPacketWrite {
+	if !v.typ.PacketAccess && !v.typ.PacketToAll || write && !v.typ.DirectPacketWrite {
 		return false
 	}
-	if call != nil {
+	if call != nil && !v.typ.PacketToAll {
 		return call.proto.PktAccess
 	}
 	if write {

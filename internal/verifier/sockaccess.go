@@ -27,7 +27,7 @@ func (v *verifier) sockField(t regType, a *access) *desc.CtxField {
 	if all == nil || a.off < 0 {
 		return nil
 	}
-	layout := map[regType]*desc.Context{ptrSockCommon: all.Common, ptrSocket: all.Full, ptrTCPSock: all.TCP}[t]
+	layout := map[regType]*desc.Context{ptrSockCommon: all.Common, ptrSocket: all.Full, ptrTCPSock: all.TCP, ptrXDPSock: all.XDP}[t]
 	if layout == nil || a.off >= int(layout.Size) {
 		return nil
 	}
