@@ -96,7 +96,7 @@ func enc(a attribute) []byte {
 }
 
 func newSkep(t testing.TB, c skep.Credentials, unprivileged bool) *box {
-	k, err := skep.New(skep.Config{CPUs: 2, TrackOrigins: true, AllowUnprivileged: unprivileged})
+	k, err := skep.New(skep.Config{CPUs: oracle.PossibleCPUs(), TrackOrigins: true, AllowUnprivileged: unprivileged})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ var scenarios = []scenario{
 	{"frozen", frozen},
 	{"read-only fds", readOnlyFD},
 	{"batch", batch},
+	{"batches of all types", batchTypes},
 	{"queue", queueRules},
 	{"fd kinds", fdKinds},
 	{"ids", ids},
