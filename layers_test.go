@@ -28,7 +28,7 @@ var layers = map[string]int{
 	"internal/testrun": 3, "internal/progtype": 3, "internal/helpers": 3, "internal/netbuf": 3, "internal/maps": 3,
 
 	"internal/interp": 2, "internal/rewrite": 2, "internal/verifier": 2, "internal/exec": 2, "internal/prog": 2,
-	"internal/proto": 2,
+	"internal/proto":         2,
 	"internal/verifier/tnum": 0, "internal/verifier/bounds": 1,
 
 	"internal/desc": 1, "internal/kbtf": 1, "internal/patch": 1, "internal/ktype": 1,

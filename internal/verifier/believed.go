@@ -13,7 +13,7 @@ import (
 // time that the instruction runs. A walk that needs more is not recorded.
 const (
 	maxBeliefs = 1 << 18
-	maxVisits  = 256
+	maxVisits  = 64
 )
 
 // believed keeps, for the checking interpreter, what the walk believed of the
@@ -45,6 +45,11 @@ type namedReg struct {
 func (v *verifier) believe() {
 	b := v.believed
 	if b == nil || v.cur.speculative {
+		return
+	}
+	if op := v.insns[v.insnIdx].Op(); op == insn.ClassJMP|insn.JmpJCOND {
+		// What the walk widens at a may_goto is not noted.
+		v.believed = nil
 		return
 	}
 	if b.at == nil {
