@@ -44,11 +44,11 @@ func batchTypes(b *box) {
 		for i := range 4 {
 			fill.set(i, uint32(i), uint64(i+100))
 		}
-		b.batch(t.name+": fill", uapi.BPF_MAP_UPDATE_BATCH, m, fill, 4, nil)
+		refill := func() { b.batch(t.name+": fill", uapi.BPF_MAP_UPDATE_BATCH, m, fill, 4, nil) }
 		for _, cmd := range batchCommands {
-			b.batchErrors(fmt.Sprintf("%s: %v", t.name, cmd), cmd, m, t.key, t.value)
+			b.batchErrors(fmt.Sprintf("%s: %v", t.name, cmd), cmd, m, t.key, t.value, refill)
 		}
-		b.batch(t.name+": fill again", uapi.BPF_MAP_UPDATE_BATCH, m, fill, 4, nil)
+		refill()
 		for _, cmd := range []uapi.Cmd{uapi.BPF_MAP_LOOKUP_BATCH, uapi.BPF_MAP_LOOKUP_AND_DELETE_BATCH} {
 			b.batch(fmt.Sprintf("%s: %v of all", t.name, cmd), cmd, m, newBatch(t.key, t.value, 64), 64, nil)
 			b.batch(fmt.Sprintf("%s: %v of all again", t.name, cmd), cmd, m, newBatch(t.key, t.value, 64), 64, nil)
@@ -56,9 +56,9 @@ func batchTypes(b *box) {
 	}
 }
 
-// batchErrors makes one thing wrong after the other. What the commands do to
-// the map on the way is part of the comparison.
-func (b *box) batchErrors(label string, cmd uapi.Cmd, m uint32, key, value int) {
+// batchErrors makes one thing wrong after the other. How many elements are lost
+// on the way depends on the hash, hence each starts with a full map.
+func (b *box) batchErrors(label string, cmd uapi.Cmd, m uint32, key, value int, refill func()) {
 	type attr = uapi.MapBatchAttr
 	for _, c := range []struct {
 		name  string
@@ -83,11 +83,13 @@ func (b *box) batchErrors(label string, cmd uapi.Cmd, m uint32, key, value int) 
 		for i := range 8 {
 			data.set(i, uint32(i), uint64(i+200))
 		}
+		refill()
 		b.batch(label+", "+c.name, cmd, m, data, c.count, c.set)
 	}
 	// More than there is room for: what is written before the fault is told.
 	for _, count := range []uint32{1 << 20, 1<<32 - 1} {
 		page := newBatch(key, value, 64)
+		refill()
 		b.batch(fmt.Sprintf("%s, %d", label, count), cmd, m, page, count, func(a *attr) { a.Values = badAddr })
 	}
 }

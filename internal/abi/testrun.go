@@ -31,6 +31,9 @@ func progTestRun(c *call) (int, error) {
 		return -1, err
 	}
 	defer p.Put()
+	if err := p.CanRun(); err != nil {
+		return -1, err
+	}
 	stop := new(atomic.Bool)
 	defer context.AfterFunc(c.ctx, func() { stop.Store(true) })()
 	in := a
