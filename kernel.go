@@ -10,6 +10,7 @@ import (
 
 	"github.com/skep-ebpf/skep/internal/abi"
 	"github.com/skep-ebpf/skep/internal/bpffs"
+	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/helpers"
 	"github.com/skep-ebpf/skep/internal/interp"
@@ -17,6 +18,7 @@ import (
 	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/progtype"
+	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
 // Config says what a kernel is like. The zero value works: it has the host's
@@ -35,6 +37,11 @@ type Config struct {
 	// Memory is the address space reserved for what programs see, in bytes; 0
 	// takes 64 GiB where the host has it. Only what is used costs memory.
 	Memory uint64
+	// VerifyOnly makes a kernel that gives verdicts and nothing else: programs of
+	// all types that can be verified load, with every helper of Linux, but none
+	// runs (TEST_RUN answers ENOTSUPP). Without it a program loads only if all that
+	// it needs can run.
+	VerifyOnly bool
 	// AllowUnprivileged lets tasks without CAP_BPF load socket filters
 	// (kernel.unprivileged_bpf_disabled = 0). Distributions forbid it.
 	AllowUnprivileged bool
@@ -110,10 +117,18 @@ func assemble(m *exec.Machine, c Config) *abi.Kernel {
 		Loader: &load.Loader{
 			Machine: m, Registry: registry, Stats: stats,
 			Engine: c.Engine.engine, Record: c.Engine.record,
-			Link: helpers.Env(m), Types: progtype.Lookup,
+			Link: helpers.Env(m), Types: types(c), VerifyOnly: c.VerifyOnly,
 			UnprivilegedDisabled: !c.AllowUnprivileged,
 		},
 	}
+}
+
+// types finds the program types that a kernel takes.
+func types(c Config) func(uapi.ProgType) *desc.ProgType {
+	if c.VerifyOnly {
+		return progtype.Verifiable
+	}
+	return progtype.Lookup
 }
 
 // Task is the privileged task that every kernel has.

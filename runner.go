@@ -29,6 +29,10 @@ func (p *Program) NewRunner() (*Runner, error) {
 		return nil, err
 	}
 	prog := o.(*object.Prog)
+	if err := prog.CanRun(); err != nil {
+		prog.Put()
+		return nil, err
+	}
 	m := p.task.kernel.abi.Machine
 	runner, err := testrun.NewRunner(m, prog.Runnable(), prog.Code.Raw().Type())
 	if err != nil {

@@ -112,7 +112,7 @@ func (a *app) verify(objects []string, types string, level uint32, verbose bool)
 
 // verifyObject verifies every program of an object, in a kernel of its own.
 func verifyObject(object, types string, level uint32) ([]verification, error) {
-	k, err := skep.New(skep.Config{CPUs: 1})
+	k, err := skep.New(skep.Config{CPUs: 1, VerifyOnly: true})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,19 @@ type Image interface {
 	Close()
 }
 
+// Verdict stands where the image would be of a program that was verified only.
+// There is nothing to run: who runs programs looks for it first.
+type Verdict struct{}
+
+// Run does nothing.
+func (Verdict) Run(*CPU, uint64) uint64 { return 0 }
+
+// Code is nil.
+func (Verdict) Code() []byte { return nil }
+
+// Close does nothing.
+func (Verdict) Close() {}
+
 // ProgArray is a map of programs as tail calls see it: the Go side of the
 // object whose address a program has in R2 ([Machine.ObjectAt]).
 type ProgArray interface {

@@ -20,8 +20,11 @@ const knownFlags = uapi.BPF_F_STRICT_ALIGNMENT | uapi.BPF_F_ANY_ALIGNMENT | uapi
 	uapi.BPF_F_XDP_DEV_BOUND_ONLY | uapi.BPF_F_TEST_REG_INVARIANTS | uapi.BPF_F_TOKEN_FD
 
 // Check refuses what bpf_prog_load refuses before it copies the program in, in
-// its order.
+// its order. An expected_attach_type of 0 becomes what it stands for.
 func (l *Loader) Check(a *uapi.ProgLoadAttr, creds object.Credentials) error {
+	if typ := l.Types(a.ProgType); typ != nil && a.ExpectedAttachType == 0 {
+		a.ExpectedAttachType = typ.DefaultAttach
+	}
 	if a.ProgFlags&^uint32(knownFlags) != 0 {
 		return errno.Errorf(errno.EINVAL, "unknown program flags %#x", a.ProgFlags&^uint32(knownFlags))
 	}

@@ -37,6 +37,9 @@ type Loader struct {
 	Types func(uapi.ProgType) *desc.ProgType
 	// UnprivilegedDisabled is kernel.unprivileged_bpf_disabled != 0.
 	UnprivilegedDisabled bool
+	// VerifyOnly stops after the verdict: programs of every type that can be
+	// verified, with every helper, have an id and an fd, but do not run.
+	VerifyOnly bool
 	// Record keeps the verifier's states for the checking interpreter.
 	Record bool
 	// Dump receives the program after each rewriting pass; nil for none.
@@ -114,7 +117,7 @@ func (l *Loader) raw(r *Request) *prog.Raw {
 	raw := &prog.Raw{
 		Info: desc.ProgInfo{
 			Type: r.Attr.ProgType, ExpectedAttach: r.Attr.ExpectedAttachType, Flags: r.Attr.ProgFlags,
-			GPL: GPLCompatible(r.License), Caps: caps(r.Task.Creds.Caps),
+			GPL: GPLCompatible(r.License), Caps: caps(r.Task.Creds.Caps), VerifyOnly: l.VerifyOnly,
 		},
 		Name: r.Name, Insns: r.Insns,
 		FuncInfo: r.FuncInfo, LineInfo: r.LineInfo, CoreRelo: r.CoreRelo,
@@ -140,7 +143,7 @@ func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *hel
 		CPUs:  len(l.Machine.CPUs),
 	}
 	v, err := verifier.Verify(raw, &env)
-	if err != nil || !l.Record {
+	if err != nil || !l.Record || l.VerifyOnly {
 		return v, err
 	}
 	// Once more, for the states: walking without generalising may take more
@@ -156,11 +159,7 @@ func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *hel
 
 // finish makes the program runnable.
 func (l *Loader) finish(r *Request, raw *prog.Raw, v *prog.Verified) (*object.Prog, error) {
-	code, err := rewrite.Run(v, rewrite.Options{Dump: l.Dump})
-	if err != nil {
-		return nil, err
-	}
-	image, err := l.Engine.Compile(code, l.Link)
+	code, image, err := l.translate(v)
 	if err != nil {
 		return nil, err
 	}
@@ -168,4 +167,17 @@ func (l *Loader) finish(r *Request, raw *prog.Raw, v *prog.Verified) (*object.Pr
 		Name: r.Name, Tag: Tag(raw.Insns), LoadTime: l.Machine.BootClock(), UID: r.Task.Creds.UID,
 		GPL: raw.Info.GPL, Code: code, Image: image, Owner: owner(raw, image), Stats: l.Stats,
 	}, nil
+}
+
+// translate rewrites and compiles, unless the verdict is all that was wanted.
+func (l *Loader) translate(v *prog.Verified) (*prog.Verified, exec.Image, error) {
+	if l.VerifyOnly {
+		return v, exec.Verdict{}, nil
+	}
+	code, err := rewrite.Run(v, rewrite.Options{Dump: l.Dump})
+	if err != nil {
+		return nil, nil, err
+	}
+	image, err := l.Engine.Compile(code, l.Link)
+	return code, image, err
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/exec"
 	"github.com/skep-ebpf/skep/internal/maps"
 	"github.com/skep-ebpf/skep/internal/prog"
@@ -101,6 +102,14 @@ func (p *Prog) Run(c *exec.CPU, ctx uint64) uint64 {
 	p.runs.Add(1)
 	p.ns.Add(uint64(time.Since(start)))
 	return ret
+}
+
+// CanRun fails for a program that was verified only.
+func (p *Prog) CanRun() error {
+	if _, verdict := p.Image.(exec.Verdict); verdict {
+		return errno.Errorf(errno.ENOTSUPP, "program %s was only verified: this kernel runs no programs", p.Name)
+	}
+	return nil
 }
 
 // Runnable is the program as an image that keeps statistics. It must be used
