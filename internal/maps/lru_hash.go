@@ -149,22 +149,31 @@ type LRUPercpuHash struct {
 	percpuTable
 	lru lru
 	own percpu
+
+	block    uint64 // the elements
+	valBlock uint64 // their values
 }
 
 func newLRUPercpuHash(b *base) (Map, error) {
 	h := &LRUPercpuHash{own: percpuValues(b)}
 	h.values = &h.own
-	block, err := h.initLRU(b, h, &h.lru, 8)
-	if err != nil {
+	var err error
+	if h.block, err = h.initLRU(b, h, &h.lru, 8); err != nil {
 		return nil, err
 	}
-	n := uint64(b.spec.MaxEntries)
-	h.own.stride = roundUp(n*h.own.size, 64)
-	first, err := b.alloc(h.own.stride*h.own.cpus, 64)
-	for i := uint64(0); err == nil && i < n; i++ {
-		mem.Store64(block+i*h.elem+h.valOff, first+i*h.own.size)
-	}
+	h.own.stride = roundUp(uint64(b.spec.MaxEntries)*h.own.size, 64)
+	h.valBlock, err = b.alloc(h.own.stride*h.own.cpus, 64)
 	return h, err
+}
+
+// take gets an element. Where its values are is written when it is used for the
+// first time: a large map costs no memory before it has elements.
+func (h *LRUPercpuHash) take(cpu int, hash uint32) uint64 {
+	l := h.lru.get(cpu, hash)
+	if l != 0 && mem.Load64(l+h.valOff) == 0 {
+		mem.Store64(l+h.valOff, h.valBlock+(l-h.block)/h.elem*h.own.size)
+	}
+	return l
 }
 
 func (h *LRUPercpuHash) discard(_ int, e uint64) { h.lru.put(e) }
@@ -206,7 +215,7 @@ func (h *LRUPercpuHash) update(c *exec.CPU, cpu int, key, value []byte, flags ui
 	hash := h.hash(key)
 	l := uint64(0)
 	if flags != uapi.BPF_EXIST {
-		if l = h.lru.get(cpu, hash); l == 0 {
+		if l = h.take(cpu, hash); l == 0 {
 			return errno.ENOMEM
 		}
 		copy(h.key(l), key)

@@ -1,7 +1,9 @@
 package mem
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/skep-ebpf/skep/internal/errno"
@@ -30,9 +32,10 @@ type Region struct {
 	release    func() error
 
 	mu    sync.RWMutex
-	pages []*span // indexed by page number; nil where the page is free
-	next  uint64  // first page never handed out
-	free  []run   // page runs that were handed out and came back
+	small []*chunk // spans of small slots, by page
+	large []*span  // spans of one slot, in order of address
+	next  uint64   // first page never handed out
+	free  []run    // page runs that were handed out and came back
 	class map[uint64][]*span
 	used  uint64
 	peak  uint64
@@ -40,6 +43,12 @@ type Region struct {
 
 // run is a range of free pages.
 type run struct{ first, n uint64 }
+
+// chunk finds the spans of small slots in a range of pages, nil where there are
+// none.
+type chunk [chunkPages]*span
+
+const chunkPages = 512
 
 // span is a run of pages cut into slots of one size; a large allocation is a
 // span of one slot.
@@ -85,7 +94,7 @@ func (r *Region) Close() error {
 		return nil
 	}
 	rel := r.release
-	r.release, r.pages, r.free, r.class = nil, nil, nil, nil
+	r.release, r.small, r.large, r.free, r.class = nil, nil, nil, nil, nil
 	return rel()
 }
 
@@ -158,6 +167,9 @@ func (r *Region) allocSmall(size, slot uint64) (uint64, error) {
 		s.slot = slot
 		s.vacnt = int(spanPages * pageSize / slot)
 		s.asked = make([]uint32, s.vacnt)
+		for p := range uint64(spanPages) {
+			*r.page(s.first + p) = s
+		}
 		list = append(list, s)
 		r.class[slot] = list
 	}
@@ -193,6 +205,8 @@ func (r *Region) allocLarge(size uint64) (uint64, error) {
 		return 0, err
 	}
 	s.slot, s.large = s.n<<pageShift, size
+	at, _ := r.searchLarge(s.first)
+	r.large = slices.Insert(r.large, at, s)
 	return r.base + s.first<<pageShift, nil
 }
 
@@ -207,7 +221,7 @@ func (r *Region) takePages(n uint64) (*span, error) {
 		} else {
 			r.free[i] = run{f.first + n, f.n - n}
 		}
-		return r.place(f.first, n), nil
+		return &span{run: run{f.first, n}}, nil
 	}
 	if n > r.size>>pageShift-r.next {
 		return nil, errno.Errorf(errno.ENOMEM, "the region of %d bytes is exhausted", r.size)
@@ -217,18 +231,42 @@ func (r *Region) takePages(n uint64) (*span, error) {
 	}
 	first := r.next
 	r.next += n
-	return r.place(first, n), nil
+	return &span{run: run{first, n}}, nil
 }
 
-func (r *Region) place(first, n uint64) *span {
-	s := &span{run: run{first, n}}
-	for uint64(len(r.pages)) < first+n {
-		r.pages = append(r.pages, nil)
+// page is where the span of small slots on a page is noted.
+func (r *Region) page(n uint64) **span {
+	for uint64(len(r.small)) <= n/chunkPages {
+		r.small = append(r.small, nil)
 	}
-	for p := first; p < first+n; p++ {
-		r.pages[p] = s
+	c := r.small[n/chunkPages]
+	if c == nil {
+		c = new(chunk)
+		r.small[n/chunkPages] = c
 	}
-	return s
+	return &c[n%chunkPages]
+}
+
+// searchLarge finds the large span that starts at a page, or the place for it.
+func (r *Region) searchLarge(first uint64) (int, bool) {
+	return slices.BinarySearchFunc(r.large, first, func(s *span, first uint64) int { return cmp.Compare(s.first, first) })
+}
+
+// spanAt is the span that a page belongs to, nil if it is free.
+func (r *Region) spanAt(page uint64) *span {
+	if n := page / chunkPages; n < uint64(len(r.small)) && r.small[n] != nil {
+		if s := r.small[n][page%chunkPages]; s != nil {
+			return s
+		}
+	}
+	at, found := r.searchLarge(page)
+	if !found {
+		at--
+	}
+	if at < 0 || page >= r.large[at].first+r.large[at].n {
+		return nil
+	}
+	return r.large[at]
 }
 
 // Free gives back an allocation by the address that Alloc returned. Any other
@@ -277,8 +315,12 @@ func (r *Region) dropSmallSpan(s *span) {
 // neighbours.
 func (r *Region) dropSpan(s *span) {
 	zero(r.base+s.first<<pageShift, s.n<<pageShift)
-	for p := s.first; p < s.first+s.n; p++ {
-		r.pages[p] = nil
+	if at, ok := r.searchLarge(s.first); ok {
+		r.large = slices.Delete(r.large, at, at+1)
+	} else {
+		for p := range s.n {
+			*r.page(s.first + p) = nil
+		}
 	}
 	merged := s.run
 	kept := r.free[:0]
@@ -297,10 +339,10 @@ func (r *Region) dropSpan(s *span) {
 
 func (r *Region) find(addr uint64) (s *span, slot uint64, ok bool) {
 	off := addr - r.base
-	if off >= r.size || off>>pageShift >= uint64(len(r.pages)) {
+	if off >= r.size {
 		return nil, 0, false
 	}
-	if s = r.pages[off>>pageShift]; s == nil {
+	if s = r.spanAt(off >> pageShift); s == nil {
 		return nil, 0, false
 	}
 	slot = (off - s.first<<pageShift) / s.slot
