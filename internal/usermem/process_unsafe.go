@@ -16,21 +16,21 @@ const (
 )
 
 // Read implements [Mem].
-func (Process) Read(addr uint64, p []byte) error {
-	return guarded(addr, len(p), func(q []byte) { copy(p, q) })
-}
+func (Process) Read(addr uint64, p []byte) error { return guarded(addr, p, false) }
 
 // Write implements [Mem].
-func (Process) Write(addr uint64, p []byte) error {
-	return guarded(addr, len(p), func(q []byte) { copy(q, p) })
-}
+func (Process) Write(addr uint64, p []byte) error { return guarded(addr, p, true) }
 
-func guarded(addr uint64, n int, f func([]byte)) (err error) {
-	if n == 0 {
+// guarded is not watched by the race detector, which would look at its own
+// record of a bad address and crash before the address faults.
+//
+//go:norace
+func guarded(addr uint64, p []byte, write bool) (err error) {
+	if len(p) == 0 {
 		return nil
 	}
-	if addr < firstPage || addr >= lastUser || addr+uint64(n) > lastUser {
-		return fault(addr, n)
+	if addr < firstPage || addr >= lastUser || addr+uint64(len(p)) > lastUser {
+		return fault(addr, len(p))
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -38,10 +38,15 @@ func guarded(addr uint64, n int, f func([]byte)) (err error) {
 			if _, isFault := r.(interface{ Addr() uintptr }); !isFault {
 				panic(r)
 			}
-			err = fault(addr, n)
+			err = fault(addr, len(p))
 		}
 	}()
 	a := uintptr(addr)
-	f(unsafe.Slice(*(**byte)(unsafe.Pointer(&a)), n))
+	q := unsafe.Slice(*(**byte)(unsafe.Pointer(&a)), len(p))
+	if write {
+		copy(q, p)
+	} else {
+		copy(p, q)
+	}
 	return nil
 }
