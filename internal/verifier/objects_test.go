@@ -235,7 +235,7 @@ func TestOracleObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	var files []string
-	for _, p := range []string{"../../examples/*/*.o", "../../testdata/elf/*.o", os.Getenv("SKEP_OBJECTS")} {
+	for _, p := range []string{"../../examples/*/*.o", "../../testdata/elf/*.o", "testdata/*.o", os.Getenv("SKEP_OBJECTS")} {
 		m, _ := filepath.Glob(p)
 		files = append(files, m...)
 	}

@@ -49,12 +49,15 @@ const (
 
 // markPrecise marks register n of the current state, and what it came from.
 func (v *verifier) markPrecise(n insn.Reg) error {
-	return v.markChain(v.cur, int(n), nil)
+	if err := v.markChain(v.cur, int(n), nil); err != nil || !v.loadsLeave {
+		return err
+	}
+	return v.markQuietly(n)
 }
 
 // markQuietly does the same where Linux 6.18 forgets to.
 func (v *verifier) markQuietly(n insn.Reg) error {
-	return v.quietly(func() error { return v.markPrecise(n) })
+	return v.quietly(func() error { return v.markChain(v.cur, int(n), nil) })
 }
 
 // quietly has marks set that leave no trace in the log or in other marks.
@@ -135,13 +138,16 @@ func (v *verifier) walkBack(st, from *state, last int, after *int, skip *bool) (
 			}
 			how = v.stepBack(i, *after, h)
 		}
+		if how == confuse && v.quiet {
+			how = giveUp
+		}
 		switch how {
 		case giveUp:
 			v.forcePrecise(from)
 			v.bt = tracked{}
 			return true, nil
 		case confuse:
-			return true, v.internal("backtracking lost its way")
+			return true, v.internal(v.confusion)
 		}
 		if v.bt.empty() {
 			return true, nil
@@ -181,12 +187,16 @@ func (v *verifier) atEntry(st *state, changed *bool) error {
 	f := st.frames[0]
 	if st.depth != 0 || f.subprog == 0 || f.callsite != mainCallsite ||
 		bt.slots[bt.frame] != 0 || bt.regs[bt.frame]&^argRegs != 0 {
+		if v.quiet {
+			v.bt = tracked{}
+			return nil
+		}
 		return v.internal("backtracking reached the entry of the program")
 	}
 	for set := bt.regs[bt.frame]; set != 0; set &= set - 1 {
 		n := insn.Reg(bits.TrailingZeros32(set))
 		bt.drop(n)
-		if r := &f.regs[n]; r.typ == scalar && (r.mark(v.quiet) || !v.quiet) {
+		if r := &f.regs[n]; r.typ == scalar && (v.mark(r) || !v.quiet) {
 			*changed = true
 		}
 	}
@@ -202,7 +212,7 @@ func (v *verifier) markState(st *state, changed *bool) error {
 		for set := bt.regs[n]; set != 0; set &= set - 1 {
 			i := bits.TrailingZeros32(set)
 			r := &f.regs[i]
-			if r.typ != scalar || !r.mark(v.quiet) {
+			if r.typ != scalar || !v.mark(r) {
 				bt.regs[n] &^= 1 << i
 				continue
 			}
@@ -210,11 +220,15 @@ func (v *verifier) markState(st *state, changed *bool) error {
 		}
 		for set := bt.slots[n]; set != 0; set &= set - 1 {
 			i := bits.TrailingZeros64(set)
+			if i >= len(f.stack) && v.quiet {
+				bt.slots[n] &^= 1 << i
+				continue
+			}
 			if i >= len(f.stack) {
 				return v.internal("backtracking met a stack slot that is not there")
 			}
 			s := &f.stack[i]
-			if !s.isSpilledScalar() || !s.spill.mark(v.quiet) {
+			if !s.isSpilledScalar() || !v.mark(&s.spill) {
 				bt.slots[n] &^= 1 << i
 				continue
 			}
@@ -286,6 +300,11 @@ func (v *verifier) undo(in insn.Instruction, i, after int, h *jump) (how backtra
 	case insn.ClassJMP, insn.ClassJMP32:
 		return v.undoJump(in, i, after, h)
 	case insn.ClassLD:
+		// A load beyond the packet's end, which Linux 6.18 does not know as a way
+		// out of a function here. It gets lost or does not, and only then is wrong.
+		if v.quiet && in.Mode() != insn.ModeImm && after-i != 1 {
+			return v.undoExit(i, after), false
+		}
 		if !bt.has(dst) {
 			return goOn, false
 		}
@@ -335,7 +354,7 @@ func (v *verifier) undoJump(in insn.Instruction, i, after int, h *jump) (how bac
 	case syncCallback(in) && i != after-1:
 		// From the callback back to the call that ran it.
 		if bt.regs[bt.frame]&^argRegs != 0 || bt.slots[bt.frame] != 0 || bt.frame == 0 {
-			return confuse, false
+			return v.lost("callback"), false
 		}
 		bt.regs[bt.frame] &^= argRegs
 		bt.frame--
@@ -343,13 +362,13 @@ func (v *verifier) undoJump(in insn.Instruction, i, after int, h *jump) (how bac
 	case op == insn.JmpCALL:
 		bt.drop(insn.R0)
 		if bt.regs[bt.frame]&argRegs != 0 {
-			return confuse, false
+			return v.lost("backtracking call"), false
 		}
 		if isHelper(in, uapi.BPF_FUNC_tail_call) && after-i != 1 {
-			return bt.enter(), true
+			return v.descend(), true
 		}
 	case op == insn.JmpEXIT:
-		return v.undoExit(after), false
+		return v.undoExit(i, after), false
 	case in.Source() == insn.SrcX:
 		if !bt.has(in.Dst()) && !bt.has(in.Src()) {
 			return goOn, false
@@ -364,12 +383,28 @@ func (v *verifier) undoJump(in insn.Instruction, i, after int, h *jump) (how bac
 	return goOn, true
 }
 
-func (t *tracked) enter() backtrack {
-	if t.frame == maxFrames-1 {
-		return confuse
+func (v *verifier) descend() backtrack {
+	if v.bt.frame == maxFrames-1 {
+		return v.lost("subprog enter")
 	}
-	t.frame++
+	v.bt.frame++
 	return goOn
+}
+
+// lost says that what is tracked cannot be at a place.
+func (v *verifier) lost(place string) backtrack {
+	bt := &v.bt
+	switch regs := bt.regs[bt.frame]; {
+	case place == "subprog enter":
+		v.confusion = "subprog enter from frame " + strconv.Itoa(bt.frame)
+	case (place == "static subprog" || place == "callback") && regs&^argRegs == 0 && bt.slots[bt.frame] != 0:
+		v.confusion = place + " leftover stack slots " + strconv.FormatUint(bt.slots[bt.frame], 16)
+	case (place == "static subprog" || place == "callback") && regs&^argRegs == 0:
+		v.confusion = "subprog exit from frame 0"
+	default:
+		v.confusion = place + " unexpected regs " + strconv.FormatUint(uint64(regs), 16)
+	}
+	return confuse
 }
 
 // undoCall leaves a subprogram at its entry: the arguments were the caller's.
@@ -377,17 +412,18 @@ func (v *verifier) undoCall(in insn.Instruction, i, after int) backtrack {
 	bt := &v.bt
 	sub := v.subprogAt(i + int(in.Imm()) + 1)
 	if sub < 0 {
+		v.confusion = "a call of no function"
 		return confuse
 	}
 	if v.isGlobal(sub) {
 		if bt.regs[bt.frame]&argRegs != 0 {
-			return confuse
+			return v.lost("global subprog")
 		}
 		bt.drop(insn.R0)
 		return goOn
 	}
 	if bt.regs[bt.frame]&^argRegs != 0 || bt.slots[bt.frame] != 0 || bt.frame == 0 {
-		return confuse
+		return v.lost("static subprog")
 	}
 	bt.regs[bt.frame-1] |= bt.regs[bt.frame]
 	bt.regs[bt.frame] = 0
@@ -396,17 +432,17 @@ func (v *verifier) undoCall(in insn.Instruction, i, after int) backtrack {
 }
 
 // undoExit enters a subprogram at its exit.
-func (v *verifier) undoExit(after int) backtrack {
+func (v *verifier) undoExit(i, after int) backtrack {
 	bt := &v.bt
 	if after >= 0 && v.aux[after].callsBack {
 		bt.regs[bt.frame] &^= argRegs
 	}
 	if bt.regs[bt.frame]&argRegs != 0 {
-		return confuse
+		return v.lost("backtracking exit")
 	}
-	result := after-1 >= 0 && isPseudoCall(v.insns[after-1]) && bt.has(insn.R0)
+	result := v.insns[i].Class() != insn.ClassLD && after-1 >= 0 && isPseudoCall(v.insns[after-1]) && bt.has(insn.R0)
 	bt.drop(insn.R0)
-	if bt.enter() == confuse {
+	if v.descend() == confuse {
 		return confuse
 	}
 	if result {
@@ -430,14 +466,14 @@ func (v *verifier) forcePrecise(from *state) {
 
 func (v *verifier) forceFrame(f *frame) {
 	for i := range insn.RFP {
-		if r := &f.regs[i]; r.typ == scalar && r.mark(v.quiet) {
+		if r := &f.regs[i]; r.typ == scalar && v.mark(r) {
 			if v.log.on(LogLevel2) {
 				v.printf("force_precise: frame%d: forcing r%d to be precise\n", f.number, i)
 			}
 		}
 	}
 	for i := range f.stack {
-		if s := &f.stack[i]; s.isSpilledScalar() && s.spill.mark(v.quiet) {
+		if s := &f.stack[i]; s.isSpilledScalar() && v.mark(&s.spill) {
 			if v.log.on(LogLevel2) {
 				v.printf("force_precise: frame%d: forcing fp%d to be precise\n", f.number, spiOffset(i))
 			}

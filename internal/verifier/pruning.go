@@ -492,14 +492,14 @@ func (v *verifier) propagatePrecision(old, cur *state, changed *bool) error {
 			first = false
 		}
 		for i := range insn.RFP {
-			if r := &f.regs[i]; r.typ == scalar && r.marked(v.quiet) {
+			if r := &f.regs[i]; r.typ == scalar && v.marked(r) {
 				note()
 				b = appendInt(append(b, 'r'), int(i))
 				v.bt.regs[n] |= 1 << i
 			}
 		}
 		for i := range f.stack {
-			if s := &f.stack[i]; s.isSpilledScalar() && s.spill.marked(v.quiet) {
+			if s := &f.stack[i]; s.isSpilledScalar() && v.marked(&s.spill) {
 				note()
 				b = appendInt(append(b, "fp"...), spiOffset(i))
 				v.bt.slots[n] |= 1 << i

@@ -173,24 +173,28 @@ type reg struct {
 }
 
 // mark marks r as precise, or quietly so, and tells whether that is news.
-func (r *reg) mark(quiet bool) bool {
+func (v *verifier) mark(r *reg) bool {
 	switch {
-	case r.precise || quiet && r.quiet:
-		return false
-	case quiet:
+	case !v.quiet && !r.precise:
+		r.precise = true
+	case v.quiet && !r.quiet && (!r.precise || v.loadsLeave):
 		r.quiet = true
 	default:
-		r.precise = true
+		return false
 	}
 	return true
 }
 
-// marked tells whether r is marked as precise, or quietly only.
-func (r *reg) marked(quiet bool) bool {
-	if quiet {
-		return r.quiet && !r.precise
+// marked tells whether r is marked. Quiet marks rest on others where those can be
+// trusted.
+func (v *verifier) marked(r *reg) bool {
+	switch {
+	case !v.quiet:
+		return r.precise
+	case v.loadsLeave:
+		return r.precise || r.quiet
 	}
-	return r.precise
+	return r.quiet && !r.precise
 }
 
 // addedConst marks the id of a scalar that differs from its group by the

@@ -71,6 +71,10 @@ type verifier struct {
 	jumps   int
 	// quiet: marks of precision are made quietly; quietMarks: some were.
 	quiet, quietMarks bool
+	// loadsLeave: a load from the packet was a way out of a subprogram, so that
+	// precision is followed quietly as well.
+	loadsLeave bool
+	confusion  string // what tracking cannot be true
 	// exploreLimits: masks of pointer arithmetic were noted, so that states must
 	// agree in more.
 	exploreLimits bool

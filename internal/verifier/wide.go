@@ -198,7 +198,8 @@ func (v *verifier) checkWide() error {
 	return nil
 }
 
-// checkLoadAbs checks the loads from the packet of classic BPF (check_ld_abs).
+// checkLoadAbs checks the loads from the packet of classic BPF (check_ld_abs). A
+// load beyond the packet's end ends the function with the result 0.
 func (v *verifier) checkLoadAbs() error {
 	in := v.insn
 	if !v.typ.LoadAbs {
@@ -229,5 +230,9 @@ func (v *verifier) checkLoadAbs() error {
 	r0 := v.reg(insn.R0)
 	v.setUnknown(r0)
 	r0.zextAt = int32(v.insnIdx) + 1
+	if v.cur.depth > 0 {
+		v.loadsLeave = true
+		return v.endEarly(v.setZero)
+	}
 	return nil
 }
