@@ -78,7 +78,7 @@ func (w *twin) BPF(m usermem.Mem, cmd uapi.Cmd, attr []byte) (int, error) {
 		}
 		return fd, err
 	case uapi.BPF_PROG_LOAD:
-		return w.load(m, attr)
+		return w.load(m, attr, 32<<20)
 	}
 	return 0, errno.Errorf(errno.ENOTSUPP, "%v is not forwarded", cmd)
 }
@@ -138,12 +138,11 @@ func (w *twin) update(m usermem.Mem, attr []byte) (int, error) {
 	return w.live(uapi.BPF_MAP_UPDATE_ELEM, out)
 }
 
-func (w *twin) load(m usermem.Mem, attr []byte) (int, error) {
+func (w *twin) load(m usermem.Mem, attr []byte, logSize uint32) (int, error) {
 	var a uapi.ProgLoadAttr
 	a.Decode(attr)
 	var pins oracle.Pins
 	defer pins.Release()
-	const logSize = 32 << 20
 	code := w.read(m, a.Insns, a.InsnCnt*8)
 	var license []byte
 	for at := a.License; len(license) == 0 || license[len(license)-1] != 0; at++ {
@@ -161,6 +160,9 @@ func (w *twin) load(m usermem.Mem, attr []byte) (int, error) {
 	fd, err := w.live(uapi.BPF_PROG_LOAD, out)
 	want := errno.Errno(0)
 	errors.As(err, &want)
+	if want == errno.ENOSPC && logSize < 512<<20 {
+		return w.load(m, attr, 512<<20)
+	}
 
 	insns, _ := insn.Decode(code)
 	log, _ := verifier.NewLog(2, logSize)
