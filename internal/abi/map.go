@@ -21,7 +21,7 @@ func mapCreate(c *call) (int, error) {
 	spec := maps.Spec{
 		Type: a.MapType, KeySize: a.KeySize, ValueSize: a.ValueSize, MaxEntries: a.MaxEntries,
 		Flags: a.MapFlags, NUMANode: a.NumaNode, MapExtra: a.MapExtra,
-		BTFKeyTypeID: a.BTFKeyTypeID, BTFValueTypeID: a.BTFValueTypeID,
+		BTFKeyTypeID: a.BTFKeyTypeID, BTFValueTypeID: a.BTFValueTypeID, VerifyOnly: c.Loader.VerifyOnly,
 		Caps: desc.Caps{
 			BPF: c.capable(object.CapBPF), Perfmon: c.capable(object.CapPerfmon),
 			NetAdmin: c.capable(object.CapNetAdmin), SysAdmin: c.capable(object.CapSysAdmin),
@@ -88,8 +88,17 @@ func (c *call) mapCreateCheck(a *uapi.MapCreateAttr) (object.Access, error) {
 // lateCheck are the types that look at their sizes when they allocate, which is
 // after the caller's privileges were looked at: they have no map_alloc_check.
 var lateCheck = map[uapi.MapType]bool{
-	uapi.BPF_MAP_TYPE_LPM_TRIE: true,
-	uapi.BPF_MAP_TYPE_RINGBUF:  true,
+	uapi.BPF_MAP_TYPE_LPM_TRIE:              true,
+	uapi.BPF_MAP_TYPE_RINGBUF:               true,
+	uapi.BPF_MAP_TYPE_USER_RINGBUF:          true,
+	uapi.BPF_MAP_TYPE_STACK_TRACE:           true,
+	uapi.BPF_MAP_TYPE_SOCKMAP:               true,
+	uapi.BPF_MAP_TYPE_SOCKHASH:              true,
+	uapi.BPF_MAP_TYPE_CPUMAP:                true,
+	uapi.BPF_MAP_TYPE_XSKMAP:                true,
+	uapi.BPF_MAP_TYPE_CGROUP_STORAGE:        true,
+	uapi.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE: true,
+	uapi.BPF_MAP_TYPE_ARENA:                 true,
 }
 
 // mapCreateRules checks what the type wants of sizes, flags and the caller, in
@@ -141,7 +150,7 @@ func (c *call) mapCreatePermit(a *uapi.MapCreateAttr) error {
 			return err
 		}
 	}
-	info, _ := maps.Lookup(a.MapType)
+	info, _ := maps.Find(a.MapType, c.Loader.VerifyOnly)
 	if p, ok := privileges[info.Priv]; ok {
 		return c.need(p.cap, p.name)
 	}
@@ -150,7 +159,7 @@ func (c *call) mapCreatePermit(a *uapi.MapCreateAttr) error {
 
 // innerMap resolves the template of a map of maps (bpf_map_meta_alloc).
 func (c *call) innerMap(a *uapi.MapCreateAttr, spec *maps.Spec) (release func(), err error) {
-	if info, _ := maps.Lookup(a.MapType); !info.Inner {
+	if info, _ := maps.Find(a.MapType, c.Loader.VerifyOnly); !info.Inner {
 		return func() {}, nil
 	}
 	inner, _, err := c.mapFD(a.InnerMapFD)

@@ -112,6 +112,23 @@ var keyRules = map[uapi.MapType]func(spec *maps.Spec, key, value *kbtf.Type) err
 	uapi.BPF_MAP_TYPE_PERF_EVENT_ARRAY: noTypes,
 	uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS:    noTypes,
 	uapi.BPF_MAP_TYPE_HASH_OF_MAPS:     noTypes,
+	uapi.BPF_MAP_TYPE_STACK_TRACE:      noTypes,
+	uapi.BPF_MAP_TYPE_CGROUP_ARRAY:     noTypes,
+	uapi.BPF_MAP_TYPE_DEVMAP:           noTypes,
+	uapi.BPF_MAP_TYPE_DEVMAP_HASH:      noTypes,
+	uapi.BPF_MAP_TYPE_SOCKMAP:          noTypes,
+	uapi.BPF_MAP_TYPE_SOCKHASH:         noTypes,
+	uapi.BPF_MAP_TYPE_CPUMAP:           noTypes,
+	uapi.BPF_MAP_TYPE_XSKMAP:           noTypes,
+
+	uapi.BPF_MAP_TYPE_SK_STORAGE:    intKey,
+	uapi.BPF_MAP_TYPE_INODE_STORAGE: intKey,
+	uapi.BPF_MAP_TYPE_TASK_STORAGE:  intKey,
+	uapi.BPF_MAP_TYPE_CGRP_STORAGE:  intKey,
+	uapi.BPF_MAP_TYPE_BLOOM_FILTER:  noKey,
+
+	uapi.BPF_MAP_TYPE_CGROUP_STORAGE:        storageKey,
+	uapi.BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE: storageKey,
 }
 
 // arrayTypes mirrors array_map_check_btf: keys are u32; a section of variables
@@ -126,6 +143,32 @@ func arrayTypes(spec *maps.Spec, key, value *kbtf.Type) error {
 		return errno.Errorf(errno.EINVAL, "the key of an array must have a type")
 	}
 	return nil
+}
+
+// intKey mirrors bpf_local_storage_map_check_btf.
+func intKey(_ *maps.Spec, key, _ *kbtf.Type) error {
+	if key.Kind != kbtf.KindInt || key.Int.Bits != 32 || key.Int.Offset != 0 {
+		return errno.Errorf(errno.EINVAL, "the key of a local storage must be a 32-bit integer")
+	}
+	return nil
+}
+
+// noKey mirrors bloom_map_check_btf.
+func noKey(_ *maps.Spec, key, _ *kbtf.Type) error {
+	if key.Kind != kbtf.KindVoid {
+		return errno.Errorf(errno.EINVAL, "a bloom filter has no keys")
+	}
+	return nil
+}
+
+// storageKey mirrors cgroup_storage_check_btf: the key is the group's number,
+// alone or with the attach type in a structure.
+func storageKey(spec *maps.Spec, key, _ *kbtf.Type) error {
+	if spec.KeySize == 8 && key.Kind == kbtf.KindInt && key.Int.Bits == 64 && key.Int.Offset == 0 ||
+		spec.KeySize == uapi.SizeofCgroupStorageKey && key.Kind == kbtf.KindStruct && len(key.Members) == 2 {
+		return nil
+	}
+	return errno.Errorf(errno.EINVAL, "the key of a cgroup storage must be struct bpf_cgroup_storage_key or a 64-bit integer")
 }
 
 // structKey mirrors trie_check_btf.

@@ -28,6 +28,9 @@ type Spec struct {
 	// values have none.
 	SpinLock *uint32
 
+	// VerifyOnly lets types be that have no operations: see Find.
+	VerifyOnly bool
+
 	// BTF ids of the types of key and value, for information only.
 	BTFKeyTypeID, BTFValueTypeID uint32
 

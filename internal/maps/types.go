@@ -76,7 +76,7 @@ func Lookup(t uapi.MapType) (TypeInfo, bool) {
 // which map_create runs before it looks at capabilities. EINVAL: skep does not
 // have the type.
 func AllocCheck(s *Spec) errno.Errno {
-	t, ok := Lookup(s.Type)
+	t, ok := Find(s.Type, s.VerifyOnly)
 	if !ok {
 		return errno.EINVAL
 	}
@@ -85,7 +85,7 @@ func AllocCheck(s *Spec) errno.Errno {
 
 // New makes a map. Its errors wrap an [errno.Errno].
 func New(m *exec.Machine, spec Spec) (Map, error) {
-	t, ok := Lookup(spec.Type)
+	t, ok := Find(spec.Type, spec.VerifyOnly)
 	if !ok {
 		return nil, errno.Errorf(errno.EINVAL, "there is no map type %d", spec.Type)
 	}
