@@ -75,6 +75,9 @@ type ProgInfo struct {
 	Flags          uint32
 	GPL            bool
 	Caps           Caps
+	// AttachName is the kernel function that the program attaches to, for types
+	// that name one at load.
+	AttachName string
 	// VerifyOnly asks for a verdict alone: the program need not be able to run, so
 	// that helpers without a body are there too.
 	VerifyOnly bool

@@ -1,6 +1,9 @@
 package proto
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
@@ -55,7 +58,7 @@ var traceProtos = []row{
 	fn(uapi.BPF_FUNC_seq_printf, integer, btfArg, memIn, memSize, memInOpt, memSize0).gpl().btf(1, "seq_file"),
 	fn(uapi.BPF_FUNC_seq_write, integer, btfArg, memIn, memSize0).gpl().btf(1, "seq_file"),
 	fn(uapi.BPF_FUNC_seq_printf_btf, integer, btfArg, memIn, memSize0, anything).gpl().btf(1, "seq_file"),
-	fn(uapi.BPF_FUNC_d_path, integer, btfArg, memInOut, memSize0).btf(1, "path").allowed(iterates),
+	fn(uapi.BPF_FUNC_d_path, integer, btfArg, memInOut, memSize0).btf(1, "path").allowed(showsPaths),
 	fn(uapi.BPF_FUNC_skb_output, integer, btfArg, constMap, anything, memIn, memSize0).gpl().btf(1, "sk_buff"),
 	fn(uapi.BPF_FUNC_xdp_output, integer, btfArg, constMap, anything, memIn, memSize0).gpl().btf(1, "xdp_buff"),
 	fn(uapi.BPF_FUNC_sock_from_file, btfRetNull, btfArg).btf(1, "file").gives("socket"),
@@ -83,25 +86,37 @@ var storageProtos = []row{
 	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, sockArg, valueInit, anything),
 	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, ctx, valueInit, anything).of(CgroupSock),
 	fn(uapi.BPF_FUNC_sk_storage_get, valueOrNull, constMap, btfOrNull, valueInit, anything).btf(2, "sock_common").
-		of(Tracing).allowed(traces),
+		of(Tracing).allowed(seesStorage),
 	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, sockArg),
-	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, btfOrNull).btf(2, "sock_common").of(Tracing).allowed(traces),
+	fn(uapi.BPF_FUNC_sk_storage_delete, integer, constMap, btfOrNull).btf(2, "sock_common").of(Tracing).allowed(seesStorage),
 }
 
-// Helpers that depend on what the program is attached to. Where Linux looks at the
-// function by name, they are not allowed.
+// Helpers that depend on what the program is attached to.
 
+// never stands for bpf_ima_inode_hash_allowed: LSM hooks that may sleep, of which
+// there is no list here.
 func never(*desc.ProgInfo) bool { return false }
 
-// iterates is bpf_d_path_allowed.
-func iterates(p *desc.ProgInfo) bool {
-	return p.Type == uapi.BPF_PROG_TYPE_TRACING && p.ExpectedAttach == uapi.BPF_TRACE_ITER
+// showsPaths is bpf_d_path_allowed, without the LSM hooks that may sleep.
+func showsPaths(p *desc.ProgInfo) bool {
+	return p.Type == uapi.BPF_PROG_TYPE_TRACING &&
+		(p.ExpectedAttach == uapi.BPF_TRACE_ITER || slices.Contains(pathFuncs, p.AttachName))
 }
 
-// traces is bpf_sk_storage_tracing_allowed.
-func traces(p *desc.ProgInfo) bool {
-	return p.Type == uapi.BPF_PROG_TYPE_TRACING && (p.ExpectedAttach == uapi.BPF_TRACE_ITER ||
-		p.ExpectedAttach == uapi.BPF_TRACE_RAW_TP)
+// pathFuncs is btf_allowlist_d_path.
+var pathFuncs = []string{"security_file_permission", "security_inode_getattr", "security_file_open",
+	"security_path_truncate", "vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close"}
+
+// seesStorage is bpf_sk_storage_tracing_allowed: not on the storage's own
+// functions.
+func seesStorage(p *desc.ProgInfo) bool {
+	switch p.ExpectedAttach {
+	case uapi.BPF_TRACE_ITER, uapi.BPF_TRACE_RAW_TP:
+		return true
+	case uapi.BPF_TRACE_FENTRY, uapi.BPF_TRACE_FEXIT:
+		return !strings.HasPrefix(p.AttachName, "bpf_sk_storage")
+	}
+	return false
 }
 
 // cgroupProtos are of kernel/bpf/cgroup.c and kernel/bpf/helpers.c.

@@ -3,36 +3,39 @@ package proto
 import "github.com/skep-ebpf/skep/internal/uapi"
 
 // sets are the helpers of each program type, each a list of families in order
-// of preference; the comments name the kernel's function.
+// of preference, as the type's get_func_proto has them (sk_filter_func_proto,
+// kprobe_prog_func_proto, tc_cls_act_func_proto, …).
 var sets = [...]set{
-	uapi.BPF_PROG_TYPE_SOCKET_FILTER:           {socketFilter, skBase, base},                         // sk_filter_func_proto
-	uapi.BPF_PROG_TYPE_KPROBE:                  {kprobe, tracing, base},                              // kprobe_prog_func_proto
-	uapi.BPF_PROG_TYPE_SCHED_CLS:               {sched, skBase, base},                                // tc_cls_act_func_proto
-	uapi.BPF_PROG_TYPE_SCHED_ACT:               {sched, skBase, base},                                // tc_cls_act_func_proto
-	uapi.BPF_PROG_TYPE_TRACEPOINT:              {tracepoint, tracing, base},                          // tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_XDP:                     {xdpOnly, skBase, base},                              // xdp_func_proto
-	uapi.BPF_PROG_TYPE_PERF_EVENT:              {perfEvent, tracing, base},                           // pe_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SKB:              {cgroupBase, cgroupSKB, socketFilter, skBase, base},  // cg_skb_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCK:             {cgroupBase, cgroupSock, base},                       // sock_filter_func_proto
-	uapi.BPF_PROG_TYPE_LWT_IN:                  {lwtEncap, lwt, skBase, base},                        // lwt_in_func_proto
-	uapi.BPF_PROG_TYPE_LWT_OUT:                 {lwt, skBase, base},                                  // lwt_out_func_proto
-	uapi.BPF_PROG_TYPE_LWT_XMIT:                {lwtEncap, lwtXmit, lwt, skBase, base},               // lwt_xmit_func_proto
-	uapi.BPF_PROG_TYPE_SOCK_OPS:                {cgroupBase, sockOps, skBase, base},                  // sock_ops_func_proto
-	uapi.BPF_PROG_TYPE_SK_SKB:                  {skSKBOnly, skBase, base},                            // sk_skb_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_DEVICE:           {cgroupBase, {eventOutput}, base},                    // cgroup_dev_func_proto
-	uapi.BPF_PROG_TYPE_SK_MSG:                  {skMsg, skBase, base},                                // sk_msg_func_proto
-	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT:          {attachCookie, rawTracepoint, tracing, base},         // raw_tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:        {cgroupBase, sockAddr, skBase, base},                 // sock_addr_func_proto
-	uapi.BPF_PROG_TYPE_LWT_SEG6LOCAL:           {seg6local, lwt, skBase, base},                       // lwt_seg6local_func_proto
-	uapi.BPF_PROG_TYPE_LIRC_MODE2:              {lirc},                                               // lirc_mode2_func_proto
-	uapi.BPF_PROG_TYPE_SK_REUSEPORT:            {skReuseport, base},                                  // sk_reuseport_func_proto
-	uapi.BPF_PROG_TYPE_FLOW_DISSECTOR:          {flowDissector, skBase, base},                        // flow_dissector_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SYSCTL:           {cgroupBase, sysctl, base},                           // sysctl_func_proto
-	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {attachCookie, rawTracepoint, tracing, base},         // raw_tp_prog_func_proto
-	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT:          {cgroupBase, sockopt, base},                          // cg_sockopt_func_proto
-	uapi.BPF_PROG_TYPE_SYSCALL:                 {syscall, tracingOnly, rawTracepoint, tracing, base}, // syscall_prog_func_proto
-	uapi.BPF_PROG_TYPE_SK_LOOKUP:               {skLookup, skBase, base},                             // sk_lookup_func_proto
-	uapi.BPF_PROG_TYPE_NETFILTER:               {base},                                               // bpf_nf_func_proto
+	uapi.BPF_PROG_TYPE_SOCKET_FILTER:           {socketFilter, skBase, base},
+	uapi.BPF_PROG_TYPE_KPROBE:                  {kprobe, tracing, base},
+	uapi.BPF_PROG_TYPE_SCHED_CLS:               {sched, skBase, base},
+	uapi.BPF_PROG_TYPE_SCHED_ACT:               {sched, skBase, base},
+	uapi.BPF_PROG_TYPE_TRACEPOINT:              {tracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_XDP:                     {xdpOnly, skBase, base},
+	uapi.BPF_PROG_TYPE_PERF_EVENT:              {perfEvent, tracing, base},
+	uapi.BPF_PROG_TYPE_CGROUP_SKB:              {cgroupBase, cgroupSKB, socketFilter, skBase, base},
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK:             {cgroupBase, cgroupSock, base},
+	uapi.BPF_PROG_TYPE_LWT_IN:                  {lwtEncap, lwt, skBase, base},
+	uapi.BPF_PROG_TYPE_LWT_OUT:                 {lwt, skBase, base},
+	uapi.BPF_PROG_TYPE_LWT_XMIT:                {lwtEncap, lwtXmit, lwt, skBase, base},
+	uapi.BPF_PROG_TYPE_SOCK_OPS:                {cgroupBase, sockOps, skBase, base},
+	uapi.BPF_PROG_TYPE_SK_SKB:                  {skSKBOnly, skBase, base},
+	uapi.BPF_PROG_TYPE_CGROUP_DEVICE:           {cgroupBase, {eventOutput}, base},
+	uapi.BPF_PROG_TYPE_SK_MSG:                  {skMsg, skBase, base},
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT:          {attachCookie, rawTracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_CGROUP_SOCK_ADDR:        {cgroupBase, sockAddr, skBase, base},
+	uapi.BPF_PROG_TYPE_LWT_SEG6LOCAL:           {seg6local, lwt, skBase, base},
+	uapi.BPF_PROG_TYPE_LIRC_MODE2:              {lirc},
+	uapi.BPF_PROG_TYPE_SK_REUSEPORT:            {skReuseport, base},
+	uapi.BPF_PROG_TYPE_FLOW_DISSECTOR:          {flowDissector, skBase, base},
+	uapi.BPF_PROG_TYPE_CGROUP_SYSCTL:           {cgroupBase, sysctl, base},
+	uapi.BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: {attachCookie, rawTracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_CGROUP_SOCKOPT:          {cgroupBase, sockopt, base},
+	uapi.BPF_PROG_TYPE_SYSCALL:                 {syscall, tracingOnly, rawTracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_SK_LOOKUP:               {skLookup, skBase, base},
+	uapi.BPF_PROG_TYPE_TRACING:                 {tracingOnly, tracingTargets, rawTracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_LSM:                     {lsmCgroup, lsm, tracingOnly, tracingTargets, rawTracepoint, tracing, base},
+	uapi.BPF_PROG_TYPE_NETFILTER:               {base},
 }
 
 // Types of the network.
@@ -212,6 +215,32 @@ var (
 		{ids: socketCasts},
 		{variant: Socket, ids: []uapi.FuncID{uapi.BPF_FUNC_get_socket_cookie}},
 	}
+
+	// tracingTargets is what tracing_prog_func_proto has by what is traced.
+	tracingTargets = []family{
+		{only: []uapi.AttachType{uapi.BPF_TRACE_ITER}, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_seq_printf, uapi.BPF_FUNC_seq_write, uapi.BPF_FUNC_seq_printf_btf,
+		}},
+		{only: trampolines, ids: []uapi.FuncID{
+			uapi.BPF_FUNC_get_func_arg, uapi.BPF_FUNC_get_func_ret, uapi.BPF_FUNC_get_func_arg_cnt,
+		}},
+		{only: append([]uapi.AttachType{uapi.BPF_TRACE_RAW_TP}, trampolines...),
+			ids: []uapi.FuncID{uapi.BPF_FUNC_get_attach_cookie}},
+	}
+
+	// trampolines is bpf_prog_has_trampoline.
+	trampolines = []uapi.AttachType{uapi.BPF_TRACE_FENTRY, uapi.BPF_TRACE_FEXIT, uapi.BPF_MODIFY_RETURN, uapi.BPF_LSM_MAC}
+
+	// lsm and lsmCgroup are bpf_lsm_func_proto, without the socket options that
+	// some hooks may set.
+	lsm = []family{skStorage, {ids: []uapi.FuncID{
+		uapi.BPF_FUNC_inode_storage_get, uapi.BPF_FUNC_inode_storage_delete, uapi.BPF_FUNC_spin_lock,
+		uapi.BPF_FUNC_spin_unlock, uapi.BPF_FUNC_bprm_opts_set, uapi.BPF_FUNC_ima_inode_hash,
+		uapi.BPF_FUNC_ima_file_hash,
+	}}}
+	lsmCgroup = []family{{only: []uapi.AttachType{uapi.BPF_LSM_CGROUP}, ids: []uapi.FuncID{
+		uapi.BPF_FUNC_get_local_storage, uapi.BPF_FUNC_get_retval, uapi.BPF_FUNC_set_retval,
+	}}}
 
 	syscall = []family{
 		{need: capPerfmon, ids: []uapi.FuncID{uapi.BPF_FUNC_sys_bpf}},

@@ -530,7 +530,7 @@ func (v *verifier) checkAtomic() error {
 // atomicTarget refuses memory that atomics cannot work on (atomic_ptr_type_ok).
 func (v *verifier) atomicTarget(n insn.Reg, how string) error {
 	t := v.reg(n).typ
-	if t == ptrCtx || t.isPacket() || t == ptrFlowKeys || t.props().sock {
+	if t == ptrCtx || t.isPacket() || t == ptrFlowKeys || t == t.base() && t.props().sock {
 		return v.fail(errno.EACCES, ReasonType, "BPF_ATOMIC %s R%d %s is not allowed\n", how, n, t)
 	}
 	return nil
