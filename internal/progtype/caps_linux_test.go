@@ -2,7 +2,9 @@ package progtype_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +45,36 @@ func withCaps(t *testing.T, c desc.Caps, f func()) {
 	if err := <-done; err != nil {
 		t.Fatalf("dropping capabilities: %v", err)
 	}
+}
+
+// An ordinary user, where Linux lets one load programs at all, has the helpers
+// that need no privilege, and sees less of the packet.
+func TestUnprivilegedLikeKernel(t *testing.T) {
+	oracle.Require(t)
+	const file = "/proc/sys/kernel/unprivileged_bpf_disabled"
+	if b, err := os.ReadFile(file); err != nil || strings.TrimSpace(string(b)) != "0" {
+		t.Skipf("oracle: not run: %s is not 0", file)
+	}
+	var s score
+	withCaps(t, desc.Caps{}, func() {
+		for _, pt := range progtype.AllVerifiable() {
+			if !pt.Unprivileged {
+				continue
+			}
+			q := question{pt: pt, attach: attachTypes(pt)[0], license: "GPL", noCaps: true}
+			s.askHelpers(t, q)
+			for _, off := range interestingOffsets(pt.Context) {
+				for bits := 8; bits <= 64; bits *= 2 {
+					for _, form := range []string{"r2 = *(u%d *)(r1 %+d)", "*(u%d *)(r1 %+d) = 7"} {
+						text := fmt.Sprintf(form, bits, off) + "\nr0 = 1\nexit"
+						q.code = program(text)
+						s.ask(t, q, text)
+					}
+				}
+			}
+		}
+	})
+	s.report(t)
 }
 
 // Privileges take helpers away as in Linux: with CAP_BPF, without one or the

@@ -69,6 +69,7 @@ type question struct {
 	code    []insn.Instruction
 	maps    *testMaps
 	caps    desc.Caps
+	noCaps  bool
 	level   uint32
 }
 
@@ -100,7 +101,7 @@ func (q question) skep(t testing.TB) (errno.Errno, string) {
 		at = q.pt.DefaultAttach
 	}
 	caps := q.caps
-	if caps == (desc.Caps{}) {
+	if caps == (desc.Caps{}) && !q.noCaps {
 		caps = allCaps
 	}
 	info := desc.ProgInfo{Type: q.pt.Type, ExpectedAttach: at, Flags: q.flags, GPL: q.license == "GPL",
