@@ -172,26 +172,21 @@ func (c *call) install(o object.Object, access object.Access) (int, error) {
 }
 
 // lookup is the object behind an fd, which the caller must Put.
-func lookup[T object.Object](c *call, fd uint32, kind object.Kind) (T, object.Access, error) {
-	o, access, err := c.task.Object(int(int32(fd)), kind)
+func lookup[T object.Object](c *call, fd uint32, kind object.Kind) (T, error) {
+	o, _, err := c.task.Object(int(int32(fd)), kind)
 	if err != nil {
 		var none T
-		return none, 0, err
+		return none, err
 	}
-	return o.(T), access, nil
+	return o.(T), nil
 }
 
-func (c *call) mapFD(fd uint32) (*object.Map, object.Access, error) {
-	m, access, err := lookup[*object.Map](c, fd, object.KindMap)
-	if err == nil && m.Frozen() {
-		access &^= object.AccessWrite
-	}
-	return m, access, err
+func (c *call) mapFD(fd uint32) (*object.Map, error) {
+	return lookup[*object.Map](c, fd, object.KindMap)
 }
 
 func (c *call) progFD(fd uint32) (*object.Prog, error) {
-	p, _, err := lookup[*object.Prog](c, fd, object.KindProg)
-	return p, err
+	return lookup[*object.Prog](c, fd, object.KindProg)
 }
 
 // fileAccess is the access that BPF_F_RDONLY and BPF_F_WRONLY ask for

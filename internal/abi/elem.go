@@ -9,36 +9,8 @@ import (
 
 // elem is a command on one element under way.
 type elem struct {
-	*call
+	*access
 	uapi.MapElemAttr
-	m      *object.Map
-	access object.Access
-}
-
-// open finds the map. Flags that the command knows nothing of come first, as
-// the kernel checks them before it looks at the fd.
-func (c *call) openElem(known uint64) (*elem, error) {
-	e := &elem{call: c}
-	e.Decode(c.attr[:])
-	if e.Flags&^known != 0 {
-		return nil, errno.Errorf(errno.EINVAL, "%v: unknown flags %#x", c.cmd, e.Flags&^known)
-	}
-	var err error
-	e.m, e.access, err = c.mapFD(e.MapFD)
-	return e, err
-}
-
-// may is EPERM unless the fd allows the access; frozen maps cannot be written
-// (map_get_sys_perms).
-func (e *elem) may(want object.Access) error {
-	if e.access&want == want {
-		return nil
-	}
-	why := "the fd does not allow it"
-	if e.m.Frozen() && want&object.AccessWrite != 0 {
-		why = "the map is frozen"
-	}
-	return errno.Errorf(errno.EPERM, "%v on map %d (%s): %s", e.cmd, e.m.ID, e.m.Name, why)
 }
 
 func (e *elem) lockable() error {
@@ -57,32 +29,27 @@ func (e *elem) key() ([]byte, error) {
 		}
 		return nil, nil
 	}
-	b := make([]byte, size)
+	b, n := e.scratch(size)
+	if n != 0 {
+		return nil, e.fail(n)
+	}
 	return b, e.mem.Read(e.Key, b)
 }
 
-// fail makes an error of what the map answered.
-func (e *elem) fail(n errno.Errno) error {
-	if n == 0 {
-		return nil
-	}
-	return errno.Errorf(n, "%v on map %d (%s)", e.cmd, e.m.ID, e.m.Name)
-}
-
-// onElem is the common way of the commands on one element.
+// onElem is the common way of the commands on one element. Flags that the
+// command knows nothing of come first, as the kernel checks them before it looks
+// at the fd.
 func onElem(c *call, known uint64, want object.Access, run func(e *elem) error) (int, error) {
-	e, err := c.openElem(known)
-	if err != nil {
+	e := &elem{}
+	e.Decode(c.attr[:])
+	if e.Flags&^known != 0 {
+		return -1, errno.Errorf(errno.EINVAL, "%v: unknown flags %#x", c.cmd, e.Flags&^known)
+	}
+	var err error
+	if e.access, err = c.openMap(e.MapFD, want); err != nil {
 		return -1, err
 	}
-	defer e.m.Head().Put()
-	if want&object.AccessWrite != 0 {
-		e.m.BeginWrite()
-		defer e.m.EndWrite()
-	}
-	if err := e.may(want); err != nil {
-		return -1, err
-	}
+	defer e.close(want)
 	return 0, run(e)
 }
 
@@ -98,7 +65,10 @@ func mapLookup(c *call) (int, error) {
 		if err != nil {
 			return err
 		}
-		value := make([]byte, e.m.ValueSizeUser())
+		value, n := e.scratch(e.m.ValueSizeUser())
+		if n != 0 {
+			return e.fail(n)
+		}
 		if n := e.m.Lookup(key, value, e.Flags); n != 0 {
 			return e.fail(n)
 		}
@@ -115,7 +85,10 @@ func mapUpdate(c *call) (int, error) {
 		if err != nil {
 			return err
 		}
-		value := make([]byte, e.m.ValueSizeUser())
+		value, n := e.scratch(e.m.ValueSizeUser())
+		if n != 0 {
+			return e.fail(n)
+		}
 		if err := e.mem.Read(e.Value, value); err != nil {
 			return err
 		}
@@ -146,7 +119,10 @@ func mapNextKey(c *call) (int, error) {
 				return err
 			}
 		}
-		next := make([]byte, e.m.Spec().KeySize)
+		next, n := e.scratch(e.m.Spec().KeySize)
+		if n != 0 {
+			return e.fail(n)
+		}
 		if n := e.m.NextKey(key, next); n != 0 {
 			return e.fail(n)
 		}
@@ -167,7 +143,10 @@ func mapLookupAndDelete(c *call) (int, error) {
 		if err != nil {
 			return err
 		}
-		value := make([]byte, e.m.ValueSizeUser())
+		value, n := e.scratch(e.m.ValueSizeUser())
+		if n != 0 {
+			return e.fail(n)
+		}
 		if n := e.m.LookupAndDelete(key, value, e.Flags); n != 0 {
 			return e.fail(n)
 		}
@@ -175,19 +154,21 @@ func mapLookupAndDelete(c *call) (int, error) {
 	})
 }
 
+// mapFreeze mirrors map_freeze.
 func mapFreeze(c *call) (int, error) {
-	e, err := c.openElem(allFlags)
+	f, err := c.task.FileOf(int(int32(c.word(0))), object.KindMap)
 	if err != nil {
 		return -1, err
 	}
-	defer e.m.Head().Put()
-	if e.m.Spec().SpinLock != nil {
-		return -1, errno.Errorf(errno.ENOTSUPP, "map %d (%s) has fields that programs manage", e.m.ID, e.m.Name)
+	defer f.Close()
+	a := &access{call: c, m: f.Object.(*object.Map), file: f}
+	if a.m.Spec().SpinLock != nil {
+		return -1, errno.Errorf(errno.ENOTSUPP, "map %d (%s) has fields that programs manage", a.m.ID, a.m.Name)
 	}
-	if err := e.may(object.AccessWrite); err != nil {
+	if err := a.may(object.AccessWrite); err != nil {
 		return -1, err
 	}
-	return 0, e.m.Freeze()
+	return 0, a.m.Freeze()
 }
 
 // batches are the commands on many elements: what they do to the map, and how.
@@ -209,24 +190,17 @@ func mapBatch(c *call) (int, error) {
 	var a uapi.MapBatchAttr
 	a.Decode(c.attr[:])
 	op := batches[c.cmd]
-	m, access, err := c.mapFD(a.MapFD)
+	on, err := c.openMap(a.MapFD, op.access)
 	if err != nil {
 		return -1, err
 	}
-	defer m.Head().Put()
-	if op.access&object.AccessWrite != 0 {
-		m.BeginWrite()
-		defer m.EndWrite()
-	}
-	e := &elem{call: c, m: m, access: access}
-	if err := e.may(op.access); err != nil {
-		return -1, err
-	}
-	return 0, e.fail(op.run(m.Map, &maps.Batch{
+	defer on.close(op.access)
+	return 0, on.fail(op.run(on.m.Map, &maps.Batch{
 		Mem: c.mem, InBatch: a.InBatch, OutBatch: a.OutBatch, Keys: a.Keys, Values: a.Values,
 		Count: a.Count, ElemFlags: a.ElemFlags, Flags: a.Flags,
 		PutCount: func(n uint32) error { return c.put(batchCount, n) },
-		Resolve:  c.resolver(m),
+		Resolve:  c.resolver(on.m),
+		Scratch:  on.scratch,
 	}))
 }
 
@@ -243,7 +217,7 @@ func (c *call) resolver(m *object.Map) maps.Resolver {
 		}
 	case uapi.BPF_MAP_TYPE_ARRAY_OF_MAPS, uapi.BPF_MAP_TYPE_HASH_OF_MAPS:
 		return func(fd uint32) (maps.Object, errno.Errno) {
-			inner, _, err := c.mapFD(fd)
+			inner, err := c.mapFD(fd)
 			if err != nil {
 				return nil, errnoOf(err)
 			}

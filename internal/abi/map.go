@@ -162,7 +162,7 @@ func (c *call) innerMap(a *uapi.MapCreateAttr, spec *maps.Spec) (release func(),
 	if info, _ := maps.Find(a.MapType, c.Loader.VerifyOnly); !info.Inner {
 		return func() {}, nil
 	}
-	inner, _, err := c.mapFD(a.InnerMapFD)
+	inner, err := c.mapFD(a.InnerMapFD)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (c *call) mapBTF(a *uapi.MapCreateAttr, spec *maps.Spec) (*object.BTF, erro
 	if a.BTFKeyTypeID == 0 && a.BTFValueTypeID == 0 {
 		return nil, nil
 	}
-	btf, _, err := lookup[*object.BTF](c, a.BTFFD, object.KindBTF)
+	btf, err := lookup[*object.BTF](c, a.BTFFD, object.KindBTF)
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func (c *call) progBTF(a *uapi.ProgLoadAttr) (*object.BTF, error) {
 	if a.FuncInfoCnt == 0 && a.LineInfoCnt == 0 {
 		return nil, nil
 	}
-	b, _, err := lookup[*object.BTF](c, a.ProgBTFFD, object.KindBTF)
+	b, err := lookup[*object.BTF](c, a.ProgBTFFD, object.KindBTF)
 	if err == nil && b.Kernel {
 		b.Put()
 		return nil, errno.Errorf(errno.EACCES, "the kernel's own BTF cannot describe a program")
@@ -163,7 +163,7 @@ func progBindMap(c *call) (int, error) {
 		return -1, err
 	}
 	defer p.Put()
-	m, _, err := c.mapFD(a.MapFD)
+	m, err := c.mapFD(a.MapFD)
 	if err != nil {
 		return -1, err
 	}

@@ -22,6 +22,14 @@ func (b *Batch) begin(m Map) (done bool, e errno.Errno) {
 	return false, 0
 }
 
+// value is room for one value.
+func (b *Batch) value(m Map) ([]byte, errno.Errno) {
+	if b.Scratch != nil {
+		return b.Scratch(m.ValueSizeUser())
+	}
+	return make([]byte, m.ValueSizeUser()), 0
+}
+
 // element i of the caller's arrays.
 func (b *Batch) readKey(i uint32, key []byte) error {
 	return b.Mem.Read(b.Keys+uint64(i)*uint64(len(key)), key)
@@ -56,7 +64,10 @@ func lookupBatch(m Map, b *Batch) errno.Errno {
 	}
 	var prev []byte
 	key, spare := make([]byte, m.Spec().KeySize), make([]byte, m.Spec().KeySize)
-	value := make([]byte, m.ValueSizeUser())
+	value, e := b.value(m)
+	if e != 0 {
+		return e
+	}
 	if b.InBatch != 0 {
 		if b.Mem.Read(b.InBatch, spare) != nil {
 			return errno.EFAULT
@@ -64,7 +75,6 @@ func lookupBatch(m Map, b *Batch) errno.Errno {
 		prev = spare
 	}
 	var n uint32
-	var e errno.Errno
 	for n < b.Count {
 		if e = m.NextKey(prev, key); e != 0 {
 			break
@@ -94,7 +104,11 @@ func updateBatch(m Map, b *Batch) errno.Errno {
 	if done, e := b.begin(m); done {
 		return e
 	}
-	key, value := make([]byte, m.Spec().KeySize), make([]byte, m.ValueSizeUser())
+	key := make([]byte, m.Spec().KeySize)
+	value, e := b.value(m)
+	if e != 0 {
+		return e
+	}
 	for n := range b.Count {
 		e := errno.EFAULT
 		if b.readKey(n, key) == nil && b.readValue(n, value) == nil {

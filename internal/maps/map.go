@@ -96,6 +96,9 @@ type Batch struct {
 	PutCount func(n uint32) error
 	// Resolve turns file descriptors into objects for an [FDMap].
 	Resolve Resolver
+	// Scratch gives room for a value, which may be large, for the time of the
+	// command; nil takes it from the Go heap.
+	Scratch func(size uint32) ([]byte, errno.Errno)
 }
 
 // FDMap is a map whose values are file descriptors when user space writes and

@@ -151,18 +151,29 @@ func (t *Task) Exit() {
 	}
 }
 
-// Object is the object behind an fd when it is of the kind; another kind or no
-// object gives EINVAL, an fd that is not open EBADF. A reference is taken for
-// the caller.
-func (t *Task) Object(fd int, kind Kind) (Object, Access, error) {
+// FileOf is the file behind an fd when it stands for an object of the kind;
+// another kind or no object gives EINVAL, an fd that is not open EBADF. The file
+// is held for the caller, who must Close it.
+func (t *Task) FileOf(fd int, kind Kind) (*File, error) {
 	f, err := t.File(fd)
+	if err != nil {
+		return nil, err
+	}
+	if f.Object == nil || f.Object.Head().Kind != kind {
+		defer f.Close()
+		return nil, errno.Errorf(errno.EINVAL, "fd %d is a %s, not a %v", fd, f.kind(), kind)
+	}
+	return f, nil
+}
+
+// Object is the object behind an fd, as [Task.FileOf] finds it. A reference is
+// taken for the caller.
+func (t *Task) Object(fd int, kind Kind) (Object, Access, error) {
+	f, err := t.FileOf(fd, kind)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
-	if f.Object == nil || f.Object.Head().Kind != kind {
-		return nil, 0, errno.Errorf(errno.EINVAL, "fd %d is a %s, not a %v", fd, f.kind(), kind)
-	}
 	f.Object.Head().Get()
 	return f.Object, f.Access, nil
 }
