@@ -35,6 +35,7 @@ var scenarios = []scenario{
 	{"absent commands", absentCommands},
 	{"arrays of information", infoArrays},
 	{"btf info", btfInfos},
+	{"fd arrays", fdArrays},
 	{"logs of programs", progLogs},
 	{"logs of BTF", btfLogs},
 }

@@ -71,12 +71,7 @@ func (l *Loader) Program(r *Request) (*object.Prog, error) {
 		return nil, errno.Errorf(errno.EINVAL, "programs of type %v are not supported", r.Attr.ProgType)
 	}
 	raw := l.raw(r)
-	held := newHeldMaps(r.Task)
-	bound, err := held.bindArray(r)
-	if err != nil {
-		held.putAll()
-		return nil, err
-	}
+	held := newHeld(r.Task)
 	verified, err := l.verify(r, typ, raw, held)
 	if err != nil {
 		held.putAll()
@@ -87,14 +82,18 @@ func (l *Loader) Program(r *Request) (*object.Prog, error) {
 		held.putAll()
 		return nil, err
 	}
-	used := held.take(append(bound, verified.Maps...))
+	used, btfs := held.take(verified.Maps)
 	if err := tailCalls(p, used); err != nil {
 		p.Image.Close()
 		for _, m := range used {
 			m.Head().Put()
 		}
+		for _, b := range btfs {
+			b.Put()
+		}
 		return nil, err
 	}
+	p.Bound = btfs
 	if r.BTF != nil {
 		r.BTF.Get()
 		p.BTF = r.BTF
@@ -136,9 +135,10 @@ func caps(s object.CapSet) desc.Caps {
 	}
 }
 
-func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *heldMaps) (*prog.Verified, error) {
+func (l *Loader) verify(r *Request, typ *desc.ProgType, raw *prog.Raw, held *held) (*prog.Verified, error) {
 	env := verifier.Env{
-		Type: typ, ResolveMap: held.resolve, FDArray: r.FDArray, Log: r.Log, Context: r.Context,
+		Type: typ, ResolveMap: held.mapOf, Log: r.Log, Context: r.Context,
+		FDArray: r.FDArray, FDArrayCount: r.Attr.FDArrayCnt, ResolveBTF: held.btf,
 		Clock: func() int64 { return int64(l.Machine.Clock()) },
 		CPUs:  len(l.Machine.CPUs),
 	}

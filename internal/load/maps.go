@@ -1,80 +1,82 @@
 package load
 
 import (
+	"slices"
+
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/object"
 )
 
-// heldMaps are the maps that a program under verification names: each is held
-// once, however often it is named.
-type heldMaps struct {
+// held are the maps and BTF that a program under verification names: each is
+// held once, however often it is named.
+type held struct {
 	task *object.Task
-	held map[*desc.Map]*object.Map
+	maps map[*desc.Map]*object.Map
+	btfs []*object.BTF
 }
 
-func newHeldMaps(t *object.Task) *heldMaps {
-	return &heldMaps{t, map[*desc.Map]*object.Map{}}
+// maxBTFs is MAX_USED_BTFS.
+const maxBTFs = 64
+
+func newHeld(t *object.Task) *held {
+	return &held{task: t, maps: map[*desc.Map]*object.Map{}}
 }
 
-func (h *heldMaps) resolve(fd int32) (*desc.Map, error) {
+func (h *held) mapOf(fd int32) (*desc.Map, error) {
 	o, _, err := h.task.Object(int(fd), object.KindMap)
 	if err != nil {
 		return nil, err
 	}
 	m := o.(*object.Map)
 	d := m.Desc()
-	if h.held[d] != nil {
+	if h.maps[d] != nil {
 		m.Head().Put()
 		return d, nil
 	}
-	h.held[d] = m
+	h.maps[d] = m
 	return d, nil
 }
 
-// bindArray resolves an fd_array whose length was given: its maps belong to the
-// program whether it names them or not (process_fd_array).
-func (h *heldMaps) bindArray(r *Request) ([]*desc.Map, error) {
-	if r.Attr.FDArrayCnt != 0 && r.FDArray == nil {
-		return nil, errno.Errorf(errno.EFAULT, "fd_array_cnt is %d, but fd_array is null", r.Attr.FDArrayCnt)
+func (h *held) btf(fd int32) error {
+	o, _, err := h.task.Object(int(fd), object.KindBTF)
+	if err != nil {
+		return err
 	}
-	var out []*desc.Map
-	for i := range r.Attr.FDArrayCnt {
-		fd, err := r.FDArray(int(i))
-		if err != nil {
-			return nil, err
-		}
-		d, err := h.resolve(fd)
-		if err == nil {
-			out = append(out, d)
-			continue
-		}
-		btf, _, berr := h.task.Object(int(fd), object.KindBTF)
-		if berr != nil {
-			return nil, err
-		}
-		btf.Head().Put()
+	b := o.(*object.BTF)
+	switch {
+	case slices.Contains(h.btfs, b):
+		b.Put()
+	case len(h.btfs) == maxBTFs:
+		b.Put()
+		return errno.Errorf(errno.E2BIG, "a program can have %d BTF objects", maxBTFs)
+	default:
+		h.btfs = append(h.btfs, b)
 	}
-	return out, nil
+	return nil
 }
 
 // take hands the maps that the verified program uses over, in its order, and
 // lets the others go.
-func (h *heldMaps) take(used []*desc.Map) []*object.Map {
-	var out []*object.Map
+func (h *held) take(used []*desc.Map) (maps []*object.Map, btfs []*object.BTF) {
 	for _, d := range used {
-		if m := h.held[d]; m != nil {
-			out = append(out, m)
-			delete(h.held, d)
+		if m := h.maps[d]; m != nil {
+			maps = append(maps, m)
+			delete(h.maps, d)
 		}
 	}
+	btfs, h.btfs = h.btfs, nil
 	h.putAll()
-	return out
+	return maps, btfs
 }
 
-func (h *heldMaps) putAll() {
-	for d, m := range h.held {
+func (h *held) putAll() {
+	for d, m := range h.maps {
 		m.Head().Put()
-		delete(h.held, d)
+		delete(h.maps, d)
 	}
+	for _, b := range h.btfs {
+		b.Put()
+	}
+	h.btfs = nil
 }

@@ -24,7 +24,8 @@ type Prog struct {
 	// Code is the program after rewriting, Image what runs.
 	Code  *prog.Verified
 	Image exec.Image
-	BTF   *BTF // nil without
+	BTF   *BTF   // nil without
+	Bound []*BTF // other BTF that it was loaded with
 	Owner maps.ProgOwner
 
 	// Stats is shared by all programs of a kernel.
@@ -67,6 +68,9 @@ func (p *Prog) destroy() {
 		}
 		if p.BTF != nil {
 			p.BTF.Put()
+		}
+		for _, b := range p.Bound {
+			b.Put()
 		}
 	})
 }

@@ -140,7 +140,7 @@ func (v *verifier) run() error {
 
 func (v *verifier) passes() error {
 	for _, pass := range []func() error{
-		v.checkBTFEarly, v.findSubprogs, v.checkSubprogs, v.checkBTFInfo, v.resolveWide, v.checkCFG,
+		v.bindFDArray, v.checkBTFEarly, v.findSubprogs, v.checkSubprogs, v.checkBTFInfo, v.resolveWide, v.checkCFG,
 		v.checkSleepable,
 	} {
 		if err := pass(); err != nil {

@@ -27,6 +27,12 @@ type Env struct {
 	// FDArray reads the program's fd_array at an index; nil where the program
 	// was given none. Its error wraps EFAULT.
 	FDArray func(index int) (fd int32, err error)
+	// FDArrayCount is the length of fd_array where it was given: then the program
+	// holds everything in it.
+	FDArrayCount uint32
+	// ResolveBTF holds the BTF behind an element of such an array: its error wraps
+	// EBADF, EINVAL, or E2BIG when there are too many.
+	ResolveBTF func(fd int32) error
 	// KernelBTF describes the kernel's own types; nil where there are none.
 	KernelBTF *kbtf.BTF
 

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"errors"
+	"math"
 
 	"github.com/skep-ebpf/skep/insn"
 	"github.com/skep-ebpf/skep/internal/desc"
@@ -115,6 +116,49 @@ func errnoOr(err error, or errno.Errno) errno.Errno {
 	return or
 }
 
+// bindFDArray takes up the objects of an array of fds whose length was given:
+// they belong to the program whether it names them or not (process_fd_array).
+func (v *verifier) bindFDArray() error {
+	n := v.env.FDArrayCount
+	if n == 0 {
+		return nil
+	}
+	if n >= math.MaxUint32/4 {
+		return v.fail(errno.EINVAL, ReasonMap, "fd_array_cnt is too big (%d)\n", n)
+	}
+	if v.env.FDArray == nil {
+		return v.reject(errno.EFAULT, ReasonMap, "there is a fd_array_cnt, but no fd_array")
+	}
+	for i := range n {
+		fd, err := v.env.FDArray(int(i))
+		if err != nil {
+			return v.reject(errnoOr(err, errno.EFAULT), ReasonMap, "fd_array cannot be read")
+		}
+		if err := v.bindFD(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bindFD takes up a map or BTF (add_fd_from_fd_array).
+func (v *verifier) bindFD(fd int32) error {
+	m, err := v.env.ResolveMap(fd)
+	if err == nil {
+		_, err = v.addMap(m)
+		return err
+	}
+	if v.env.ResolveBTF != nil {
+		switch berr := v.env.ResolveBTF(fd); {
+		case berr == nil:
+			return nil
+		case errors.Is(berr, errno.E2BIG):
+			return v.fail(errno.E2BIG, ReasonMap, "The total number of btfs per program has reached the limit of %d\n", maxUsedMaps)
+		}
+	}
+	return v.fail(errnoOr(err, errno.EBADF), ReasonMap, "fd %d is not pointing to valid bpf_map or btf\n", fd)
+}
+
 // useMap adds the map behind a descriptor to those that the program uses, and
 // gives its index.
 func (v *verifier) useMap(fd int32) (int32, error) {
@@ -125,6 +169,11 @@ func (v *verifier) useMap(fd int32) (int32, error) {
 	if err != nil {
 		return 0, v.fail(errnoOr(err, errno.EBADF), ReasonMap, "fd %d is not pointing to valid bpf_map\n", fd)
 	}
+	return v.addMap(m)
+}
+
+// addMap adds a map to those that the program uses, and gives its index.
+func (v *verifier) addMap(m *desc.Map) (int32, error) {
 	for i := range v.used {
 		if v.maps[i] == m {
 			return int32(i) + 1, nil
