@@ -73,16 +73,6 @@ func (b *bench) call(ctx context.Context, t *object.Task, cmd uapi.Cmd, attr []b
 	return -1, e
 }
 
-// must makes a call that has to succeed.
-func (b *bench) must(t *object.Task, cmd uapi.Cmd, a attribute) int {
-	b.Helper()
-	n, err := b.Call(context.Background(), t, t.Mem, cmd, enc(a))
-	if err != nil {
-		b.Fatalf("%v: %v", cmd, err)
-	}
-	return n
-}
-
 // end unmounts the file system and holds that nothing is left once all tasks
 // have exited.
 func (b *bench) end() {
