@@ -55,8 +55,6 @@ func fdArrays(b *box) {
 		{"64 and one more named", many[:65], 64, append(insn.LoadMapIdx(insn.R1, 64), trivial...)},
 		{"more than fit a number", []uint32{m}, 1 << 30, trivial},
 		{"the largest count", []uint32{m}, 1<<32 - 1, trivial},
-		{"an index behind the array's page", []uint32{m}, 0, append(insn.LoadMapIdx(insn.R1, 1<<29), trivial...)},
-		{"a negative index", []uint32{m}, 0, append(insn.LoadMapIdx(insn.R1, -1), trivial...)},
 		{"a map that the type cannot have", []uint32{m, n}, 2, append(lookupZero(7777), trivial...)},
 	} {
 		var raw []byte

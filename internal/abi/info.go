@@ -1,9 +1,11 @@
 package abi
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/skep-ebpf/skep/internal/errno"
+	"github.com/skep-ebpf/skep/internal/mem"
 	"github.com/skep-ebpf/skep/internal/object"
 	"github.com/skep-ebpf/skep/internal/prog"
 	"github.com/skep-ebpf/skep/internal/uapi"
@@ -25,7 +27,7 @@ func infoByFD(c *call) (int, error) {
 	case *object.Prog:
 		return 0, c.infoOf(&a, uapi.ProgInfoEnd, uapi.SizeofProgInfo, func(b []byte) error { return c.progInfo(o, b) })
 	case *object.Map:
-		return 0, c.infoOf(&a, uapi.MapInfoEnd, uapi.SizeofMapInfo, func(b []byte) error { return mapInfo(o, b) })
+		return 0, c.infoOf(&a, uapi.MapInfoEnd, uapi.SizeofMapInfo, func(b []byte) error { return c.mapInfo(o, b) })
 	case *object.BTF:
 		return 0, c.infoOf(&a, uapi.BTFInfoEnd, uapi.SizeofBTFInfo, func(b []byte) error { return c.btfInfo(o, b) })
 	}
@@ -57,28 +59,59 @@ func (c *call) infoOf(a *uapi.InfoAttr, end, size int, fill func(b []byte) error
 	return c.put(infoLen, uint32(n))
 }
 
-func mapInfo(m *object.Map, b []byte) error {
+// mapInfo mirrors bpf_map_get_info_by_fd.
+func (c *call) mapInfo(m *object.Map, b []byte) error {
 	s := m.Spec()
-	var i uapi.MapInfo
-	i.Decode(b)
-	hash, size := i.Hash, i.HashSize
-	if (hash == 0) != (size == 0) {
-		return errno.Errorf(errno.EINVAL, "hash and hash_size do not go together")
-	}
-	if hash != 0 {
-		return errno.Errorf(errno.EINVAL, "map %d (%s) has no hash", m.ID, m.Name)
-	}
-	i = uapi.MapInfo{
+	var in uapi.MapInfo
+	in.Decode(b)
+	i := uapi.MapInfo{
 		Type: s.Type, ID: m.ID, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
-		MapFlags: s.Flags, MapExtra: s.MapExtra,
+		MapFlags: s.Flags, MapExtra: s.MapExtra, Hash: in.Hash, HashSize: in.HashSize,
 	}
 	copy(i.Name[:], m.Name)
 	if m.BTF != nil {
 		i.BTFID, i.BTFKeyTypeID, i.BTFValueTypeID = m.BTF.ID, s.BTFKeyTypeID, s.BTFValueTypeID
 	}
+	if err := c.mapHash(m, &in); err != nil {
+		return err
+	}
 	clear(b)
 	i.Encode(b)
 	return nil
+}
+
+// mapHash gives the SHA-256 over the elements of a frozen array, where it is
+// asked for (array_map_get_hash).
+func (c *call) mapHash(m *object.Map, in *uapi.MapInfo) error {
+	switch array := m.Desc().Array; {
+	case in.Hash == 0 && in.HashSize == 0:
+		return nil
+	case in.Hash == 0 || in.HashSize != sha256.Size:
+		return errno.Errorf(errno.EINVAL, "hash_size is %d; the hash of a map has %d bytes", in.HashSize, sha256.Size)
+	case m.Spec().Type != uapi.BPF_MAP_TYPE_ARRAY || array == nil:
+		return errno.Errorf(errno.EINVAL, "a %s map has no hash", m.Spec().Type.LibName())
+	case !m.Frozen():
+		return errno.Errorf(errno.EPERM, "map %d (%s) is not frozen: its hash would not last", m.ID, m.Name)
+	default:
+		sum, err := c.sum(array.Base, uint64(array.ElemSize)*uint64(m.Spec().MaxEntries))
+		if err != nil {
+			return err
+		}
+		return c.mem.Write(in.Hash, sum)
+	}
+}
+
+// sum is the SHA-256 over memory of the kernel, which may be much.
+func (c *call) sum(addr, n uint64) ([]byte, error) {
+	const step = 1 << 20
+	h := sha256.New()
+	for ; n > 0; addr, n = addr+min(n, step), n-min(n, step) {
+		if c.ctx.Err() != nil {
+			return nil, errno.Errorf(errno.EINTR, "the hash was interrupted")
+		}
+		h.Write(mem.Bytes(addr, min(n, step)))
+	}
+	return h.Sum(nil), nil
 }
 
 // btfInfo mirrors btf_get_info_by_fd: as much of the data as fits, and the

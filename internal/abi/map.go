@@ -1,6 +1,8 @@
 package abi
 
 import (
+	"crypto/sha256"
+
 	"github.com/skep-ebpf/skep/internal/desc"
 	"github.com/skep-ebpf/skep/internal/errno"
 	"github.com/skep-ebpf/skep/internal/maps"
@@ -42,13 +44,18 @@ func mapCreate(c *call) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	m, err := maps.New(c.Machine, spec)
+	digest, err := c.exclusive(&a)
+	var m maps.Map
+	if err == nil {
+		m, err = maps.New(c.Machine, spec)
+	}
 	if err != nil {
 		if btf != nil {
 			btf.Put()
 		}
 		return -1, err
 	}
+	m.Desc().Exclusive = digest
 	o, err := object.NewMap(c.Registry, m, spec.Name, btf)
 	if err != nil {
 		return -1, err
@@ -78,9 +85,6 @@ func (c *call) mapCreateCheck(a *uapi.MapCreateAttr) (object.Access, error) {
 	}
 	if token {
 		return 0, errno.Errorf(errno.EBADF, "fd %d is no BPF token", a.MapTokenFD)
-	}
-	if a.ExclProgHash != 0 || a.ExclProgHashSize != 0 {
-		return 0, errno.Errorf(errno.EINVAL, "maps for one signed program are not supported")
 	}
 	return access, nil
 }
@@ -166,8 +170,25 @@ func (c *call) innerMap(a *uapi.MapCreateAttr, spec *maps.Spec) (release func(),
 	if err != nil {
 		return nil, err
 	}
+	if inner.Desc().Exclusive != nil {
+		inner.Put()
+		return nil, errno.Errorf(errno.ENOTSUPP, "map %d (%s) is one program's own and no template", inner.ID, inner.Name)
+	}
 	spec.Inner = inner.Map
-	return inner.Head().Put, nil
+	return inner.Put, nil
+}
+
+// exclusive reads the digest of the one program that may use the map, nil where
+// any may.
+func (c *call) exclusive(a *uapi.MapCreateAttr) (*[sha256.Size]byte, error) {
+	if a.ExclProgHash == 0 && a.ExclProgHashSize == 0 {
+		return nil, nil
+	}
+	if a.ExclProgHash == 0 || a.ExclProgHashSize != sha256.Size {
+		return nil, errno.Errorf(errno.EINVAL, "excl_prog_hash has %d bytes; the hash of a program has %d", a.ExclProgHashSize, sha256.Size)
+	}
+	digest := new([sha256.Size]byte)
+	return digest, c.mem.Read(a.ExclProgHash, digest[:])
 }
 
 // mapBTF finds the types of key and value and checks them (map_check_btf). The

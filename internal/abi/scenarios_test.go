@@ -36,6 +36,8 @@ var scenarios = []scenario{
 	{"arrays of information", infoArrays},
 	{"btf info", btfInfos},
 	{"fd arrays", fdArrays},
+	{"hashes of maps", mapHashes},
+	{"exclusive maps", exclusiveMaps},
 	{"logs of programs", progLogs},
 	{"logs of BTF", btfLogs},
 }

@@ -27,6 +27,9 @@ type Map struct {
 	// ReadOnlyProg and WriteOnlyProg mirror BPF_F_RDONLY_PROG and
 	// BPF_F_WRONLY_PROG.
 	ReadOnlyProg, WriteOnlyProg bool
+	// Exclusive is the digest of the one program that may use the map
+	// (excl_prog_hash); nil: any may.
+	Exclusive *[32]byte
 
 	// Frozen says whether user space can no longer write (BPF_MAP_FREEZE).
 	Frozen func() bool

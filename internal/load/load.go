@@ -118,7 +118,7 @@ func (l *Loader) raw(r *Request) *prog.Raw {
 			Type: r.Attr.ProgType, ExpectedAttach: r.Attr.ExpectedAttachType, Flags: r.Attr.ProgFlags,
 			GPL: GPLCompatible(r.License), Caps: caps(r.Task.Creds.Caps), VerifyOnly: l.VerifyOnly,
 		},
-		Name: r.Name, Insns: r.Insns,
+		Name: r.Name, Insns: r.Insns, Digest: Digest(r.Insns),
 		FuncInfo: r.FuncInfo, LineInfo: r.LineInfo, CoreRelo: r.CoreRelo,
 		AttachBTFID: r.Attr.AttachBTFID,
 	}
@@ -164,7 +164,7 @@ func (l *Loader) finish(r *Request, raw *prog.Raw, v *prog.Verified) (*object.Pr
 		return nil, err
 	}
 	return &object.Prog{
-		Name: r.Name, Tag: Tag(raw.Insns), LoadTime: l.Machine.BootClock(), UID: r.Task.Creds.UID,
+		Name: r.Name, Tag: [8]byte(raw.Digest[:8]), LoadTime: l.Machine.BootClock(), UID: r.Task.Creds.UID,
 		GPL: raw.Info.GPL, Code: code, Image: image, Owner: owner(raw, image), Stats: l.Stats,
 	}, nil
 }

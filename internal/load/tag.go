@@ -10,10 +10,10 @@ import (
 	"github.com/skep-ebpf/skep/internal/uapi"
 )
 
-// Tag is the name that a program has from its code: the first eight bytes of
-// the SHA-256 over its instructions, in which map fds count as 0
-// (bpf_prog_calc_tag, SHA-256 since 6.18).
-func Tag(code []insn.Instruction) (tag [8]byte) {
+// Digest is the SHA-256 over a program's instructions, in which map fds count as
+// 0 (bpf_prog_calc_tag, SHA-256 since 6.18). Its first eight bytes are the
+// program's tag.
+func Digest(code []insn.Instruction) [sha256.Size]byte {
 	stable := append([]insn.Instruction(nil), code...)
 	for i := 0; i+1 < len(stable); i++ {
 		if !stable[i].IsWide() {
@@ -25,9 +25,7 @@ func Tag(code []insn.Instruction) (tag [8]byte) {
 		}
 		i++
 	}
-	sum := sha256.Sum256(insn.Encode(stable))
-	copy(tag[:], sum[:])
-	return tag
+	return sha256.Sum256(insn.Encode(stable))
 }
 
 // owner is what a program has in common with others in a prog array.

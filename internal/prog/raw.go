@@ -22,6 +22,9 @@ type Raw struct {
 	Info  desc.ProgInfo
 	Name  string
 	Insns []insn.Instruction
+	// Digest is the SHA-256 over the instructions, in which maps are not told
+	// apart (bpf_prog_calc_tag).
+	Digest [32]byte
 
 	// BTF describes the program's own types; nil when none was given.
 	BTF *kbtf.BTF

@@ -126,6 +126,8 @@ var unknownMaps = []uapi.MapType{
 // (check_map_prog_compatibility).
 func (v *verifier) compatible(m *desc.Map) error {
 	switch {
+	case m.Exclusive != nil && *m.Exclusive != v.digest:
+		return v.fail(errno.EACCES, ReasonMap, "program's hash doesn't match map's excl_prog_hash\n")
 	case m.SpinLockOff >= 0 && v.info.Type == uapi.BPF_PROG_TYPE_SOCKET_FILTER:
 		return v.fail(errno.EINVAL, ReasonLock, "socket filter progs cannot use bpf_spin_lock yet\n")
 	case m.SpinLockOff >= 0 && v.typ.Tracing:

@@ -32,6 +32,8 @@ type verifier struct {
 	info *desc.ProgInfo
 	log  *Log
 	priv privileges
+	// digest is the program's, once maps are compared with it.
+	digest [32]byte
 
 	strictAlignment, testStateFreq, testInvariants bool
 

@@ -13,6 +13,8 @@ import (
 // resolveWide finds what the 64-bit immediate loads refer to, before anything is
 // walked (resolve_pseudo_ldimm64), and refuses unknown opcodes.
 func (v *verifier) resolveWide() error {
+	// Not before: a map that is bound by fd_array is compared with no digest.
+	v.digest = v.raw.Digest
 	for i := 0; i < len(v.insns); i++ {
 		in := v.insns[i]
 		if in.Class() == insn.ClassLDX && (in.Mode() != insn.ModeMem && in.Mode() != insn.ModeMemSX || in.Imm() != 0) {
