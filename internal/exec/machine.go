@@ -105,6 +105,11 @@ func (m *Machine) Barrier() {
 // number to store there. Handle 0 is never given out.
 func (m *Machine) Handle(v any) uint32 { return m.objects.add(v) }
 
+// Publish comes before a store that lets running programs find an object by its
+// address (rcu_assign_pointer): the Go side of it, as it is now, is what
+// [Machine.Object] gives them. Off-heap memory alone orders nothing in Go.
+func (m *Machine) Publish() { m.objects.published.Add(1) }
+
 // Object is what a handle stands for, nil if nothing. It takes no lock.
 func (m *Machine) Object(h uint32) any { return m.objects.get(h) }
 

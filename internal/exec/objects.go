@@ -15,6 +15,9 @@ import (
 // words.
 type objects struct {
 	chunks [numChunks]atomic.Pointer[[]any]
+	// published counts what was made visible to programs: a lookup that reads it
+	// sees all that was written before it was counted.
+	published atomic.Uint64
 
 	mu   sync.Mutex
 	next uint32 // first number that was never given out
@@ -41,6 +44,7 @@ func (o *objects) get(h uint32) any {
 	if chunk >= numChunks {
 		return nil
 	}
+	o.published.Load()
 	c := o.chunks[chunk].Load()
 	if c == nil {
 		return nil

@@ -75,6 +75,7 @@ func (a *fdArray) UpdateFD(key []byte, fd uint32, resolve Resolver, flags uint64
 func (a *fdArray) swap(i uint32, obj Object, word uint64) (old Object) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.m.Publish()
 	mem.Atomic64(a.at(i)).Store(word)
 	if i < uint32(len(a.dense)) {
 		p := &obj

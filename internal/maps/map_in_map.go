@@ -143,6 +143,7 @@ func (h *HashOfMaps) set(e uint64, obj Object, addr uint64) Object {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.objs[e]
+	h.m.Publish()
 	if mem.Atomic64(h.slot(e)).Store(addr); obj == nil {
 		delete(h.objs, e)
 	} else {
